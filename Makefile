@@ -1,0 +1,23 @@
+# Cowslip. `make test` builds the portable code natively, with sanitizers, and runs its tests.
+ARCH ?= riscv64
+CC ?= cc
+BUILD := build/host-$(ARCH)
+WERROR := $(if $(CI),-Werror)
+CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR) \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -DCOWSLIP_HOST -DCOWSLIP_DEBUG \
+	-Ikernel -Ikernel/arch/$(ARCH)/include
+HEADERS := $(shell find kernel -name '*.h')
+TESTS := $(patsubst test/host/%.c,$(BUILD)/%,$(wildcard test/host/test_*.c))
+
+.PHONY: all test clean
+all: $(TESTS)
+
+$(BUILD)/%: test/host/%.c $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $< -o $@ -lcmocka
+
+test: $(TESTS)
+	@for t in $(TESTS); do $$t || exit 1; done
+
+clean:
+	rm -rf build

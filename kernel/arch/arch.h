@@ -1,0 +1,127 @@
+/*
+ * What a machine provides. Everything else in the kernel is portable.
+ *
+ * The machine's side never allocates, counts or takes portable locks. The
+ * page-table codec is in <machine/pte.h>; constants of layout and the trap
+ * frame in <machine/arch.h>. What a function leaves out is said in its comment.
+ */
+#pragma once
+#include "lib/types.h"
+#include <machine/arch.h> /* struct trapframe, struct context, struct fpu_state, KERNEL_BASE, DIRECT_MAP, ... */
+#include <machine/pte.h>
+
+#define MAX_CPUS 8
+
+/* ---- this CPU ---- */
+struct cpu; /* proc/sched.h */
+static inline struct cpu *arch_this_cpu(void); /* per-CPU pointer; valid only with preemption off or for `current` */
+static inline bool arch_irq_save(void);        /* turns interrupts off; returns whether they were on */
+static inline void arch_irq_restore(bool on);
+static inline bool arch_irq_enabled(void);
+static inline void arch_irq_enable(void);
+static inline void arch_irq_disable(void);
+static inline void arch_cpu_relax(void); /* in a spin loop */
+/* Sleeps until an interrupt is pending. Called with interrupts off; returns with them off and the interrupt not yet taken. */
+void arch_cpu_idle(void);
+
+/* ---- CPUs ---- */
+/* Starts every other CPU that the platform reports (no more than MAX_CPUS); each calls sched_cpu_main() with its own struct cpu. */
+void arch_start_cpus(void);
+void arch_send_ipi(u64 cpus); /* makes each CPU of the mask take an interrupt, which calls sched_ipi() there */
+void arch_halt_other_cpus(void); /* for panic */
+
+/* ---- time ---- */
+u64 arch_time_ns(void);               /* monotonic since boot */
+void arch_timer_set(u64 deadline_ns); /* this CPU's one-shot timer: calls timer_interrupt(); UINT64_MAX cancels */
+u64 arch_wallclock_ns(void);          /* since 1970, at boot, from a real-time clock; 0 if there is none */
+
+/* ---- address spaces ---- */
+/* Fills the kernel's part of a new root table (the user's part is left alone). Kernel entries are never counted. */
+void arch_root_init(pte_t *root);
+/* Switches this CPU to the root table; flushes all its non-global translations. */
+void arch_activate(paddr_t root);
+void arch_activate_kernel(void); /* the root with no user part */
+/*
+ * Flushes. `cpus` is a mask of CPUs other than this one. A range flush covers
+ * leaf entries only; after a change of any table edge use the _all form
+ * (privileged specification, section 4.2.1). All return when it is done.
+ */
+void arch_flush_local_page(vaddr_t va);
+void arch_flush_local_all(void);
+void arch_flush_remote_range(u64 cpus, vaddr_t start, vaddr_t end);
+void arch_flush_remote_all(u64 cpus);
+void arch_icache_sync_local(void);
+void arch_icache_sync_remote(u64 cpus);
+
+static inline void *arch_phys_to_virt(paddr_t pa); /* through the direct map of RAM */
+static inline paddr_t arch_virt_to_phys(const void *va); /* of a direct-map address */
+void *arch_map_device(paddr_t pa, size_t size);    /* uncached registers, read-write, for ever */
+/* Maps and unmaps one kernel stack page in the stack area (guard pages are the ones left out); page tables for the
+ * whole area exist from boot. */
+void arch_kstack_map(vaddr_t va, paddr_t pa);
+void arch_kstack_unmap(vaddr_t va);
+
+/* ---- user memory: the only code that opens SUM/SMAP; called by vm/uaccess.c only ----
+ * Each returns the number of bytes NOT copied (0: all). A fault on the user side goes through vm_fault; only if that
+ * fails does the copy stop. The range has been checked to lie below USER_TOP. */
+size_t arch_copy_from_user(void *dst, vaddr_t src, size_t n);
+size_t arch_copy_to_user(vaddr_t dst, const void *src, size_t n);
+size_t arch_clear_user(vaddr_t dst, size_t n);
+/* Copies up to n bytes and stops after a NUL. Returns the length without the NUL, n if there was none, or -1 on a fault. */
+ssize_t arch_strncpy_from_user(char *dst, vaddr_t src, size_t n);
+/* 32-bit atomic on user memory: *old = *uaddr; if equal to expect, *uaddr = new. 0, or -1 on a fault. uaddr is aligned. */
+int arch_cmpxchg_user32(vaddr_t uaddr, u32 expect, u32 new, u32 *old);
+
+/* ---- threads ---- */
+/* Saves callee-saved registers into *from and loads *to. Interrupts off, the run queue's lock held. */
+void arch_context_switch(struct context *from, struct context *to);
+/* Prepares a context that, when switched to, calls fn(arg) on the stack that ends at stack_top; fn does not return. */
+void arch_context_init(struct context *c, vaddr_t stack_top, void (*fn)(void *), void *arg);
+/* The trap frame of a user thread lies at the top of its kernel stack. */
+struct trapframe *arch_user_frame(vaddr_t stack_top);
+void arch_return_to_user(struct trapframe *tf) __noreturn; /* loads the frame; turns interrupts off itself */
+void arch_fpu_save(struct fpu_state *s);          /* of the running thread, if it was used since the restore */
+void arch_fpu_restore(const struct fpu_state *s);
+void arch_thread_switch_user(struct trapframe *tf); /* TLS etc. that does not live in the frame; may be empty */
+
+/* Trap frame accessors, so that portable code need not know register names. */
+static inline u64 tf_syscall_number(const struct trapframe *tf);
+static inline u64 tf_syscall_arg(const struct trapframe *tf, unsigned i); /* 0..5 */
+static inline void tf_set_result(struct trapframe *tf, u64 v);
+static inline u64 tf_result(const struct trapframe *tf);
+static inline vaddr_t tf_pc(const struct trapframe *tf);
+static inline vaddr_t tf_sp(const struct trapframe *tf);
+static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp);
+static inline void tf_set_tls(struct trapframe *tf, u64 tls);
+/* A fresh program: all registers zero but these. */
+void arch_frame_exec(struct trapframe *tf, vaddr_t entry, vaddr_t sp);
+/* Backs up to the system-call instruction and restores the argument that the result overwrote. */
+static inline void tf_restart_syscall(struct trapframe *tf);
+
+/* ---- signals: the frame in Linux's layout on the user stack ---- */
+struct ksigframe_args; /* proc/signal.h */
+int arch_signal_deliver(struct trapframe *tf, const struct ksigframe_args *a); /* 0 or -EFAULT */
+int arch_signal_return(struct trapframe *tf, u64 *mask_out);                   /* 0 or -EFAULT */
+
+/* ---- the platform ---- */
+struct platform {
+    struct {
+        paddr_t base;
+        u64 size;
+    } ram[8], reserved[16];
+    unsigned ram_count, reserved_count;
+    paddr_t initrd;
+    u64 initrd_size;
+    unsigned cpu_count;
+    char bootargs[2048];
+    char model[64];
+    u8 rng_seed[64]; /* /chosen/rng-seed, else zero */
+    unsigned rng_seed_len;
+};
+extern struct platform platform; /* filled before kmain() */
+
+void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; waits until the console is drained */
+void arch_reboot(void) __noreturn;
+/* Interrupt lines: drivers register at boot; the handler runs with interrupts off. */
+void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
+void arch_backtrace(const struct trapframe *tf); /* printk, with symbols */

@@ -1,0 +1,152 @@
+/*
+ * Threads and the scheduler.
+ *
+ * One struct cpu for each hart; per-CPU run queues, round robin by slices of
+ * SLICE_NS, idle CPUs asleep and woken by an IPI. Kernel code is preemptible
+ * unless interrupts are off or preempt_disable() is in force (a held spin lock
+ * does both). Locks: cpu->lock (RANK_SCHED).
+ */
+#pragma once
+#include "arch/arch.h"
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/refcount.h"
+
+#define SLICE_NS 10000000ul
+#define KSTACK_SIZE (16 * 1024ul)
+
+enum thread_state { THREAD_NEW, THREAD_RUNNABLE, THREAD_RUNNING, THREAD_SLEEPING, THREAD_STOPPED, THREAD_DEAD };
+
+struct process;
+struct vmspace;
+
+struct thread {
+    struct list run_link;      /* run queue; cpu->lock */
+    struct list process_link;  /* process->threads; RANK_PROC lock */
+    struct list wait_link;     /* the wait queue slept on; its lock */
+    struct context context;
+    struct refcount refs;
+    struct process *process;   /* NULL: a kernel thread */
+    struct vmspace *vm;        /* what must be loaded while it runs; NULL: kernel only */
+    u32 tid;
+    _Atomic u32 state;         /* enum thread_state */
+    u32 cpu;                   /* runs on, or ran last */
+    u64 cpus_allowed;
+    s32 nice;
+    vaddr_t kstack;            /* lowest address; KSTACK_SIZE bytes */
+    struct trapframe *frame;   /* user threads: top of the stack */
+    struct fpu_state fpu;
+    bool interruptible;        /* the present sleep ends on a signal */
+    _Atomic bool need_signal;  /* look for signals before returning to user */
+    u32 preempt_count;
+    u64 utime_ns, stime_ns, last_ns;
+    char comm[16];
+    /* signals: proc/signal.h; under process->sig->lock */
+    u64 sigmask, sigpending, saved_sigmask;
+    bool restore_sigmask;      /* sigsuspend, ppoll, pselect */
+    void *siginfo;             /* signal.c */
+    struct { vaddr_t sp; u64 size; u32 flags; } altstack;
+    vaddr_t clear_child_tid, robust_list;
+    u32 held_ranks[8], held_count; /* debug: mutex ranks held */
+    struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
+    void *journal;             /* reserved for callers' use */
+};
+
+struct cpu {
+    struct thread *current;
+    u64 user_sp_scratch, trap_scratch[4]; /* arch entry code: offsets are checked by static assertions there */
+    u32 id, hw_id;             /* id counts from 0 in order of coming up; hw_id is the hart id */
+    bool online, need_resched;
+    u32 spin_depth;            /* spin locks held */
+    bool spin_irq_saved;       /* interrupts were on at the outermost */
+    u16 spin_ranks[8];
+    struct thread *idle;
+    struct vmspace *active_vm; /* loaded root; NULL: kernel's */
+    struct spinlock lock;      /* RANK_SCHED */
+    struct list run_queue;
+    u32 runnable;
+    u64 slice_end_ns;
+    struct list timers;        /* proc/timer.c, sorted; RANK_TIMER */
+    struct spinlock timer_lock;
+    u64 idle_ns, user_ns, system_ns, context_switches;
+    struct page *page_cache[64]; /* vm/page.c: per-CPU cache of free pages, interrupts off */
+    u32 page_cache_count;
+    u64 vm_counters[64];       /* vm/vmstat.c */
+    u8 overflow_stack[4096] __attribute__((aligned(16)));
+};
+extern struct cpu cpus[MAX_CPUS];
+extern u32 cpu_count; /* online */
+
+#define current (arch_this_cpu()->current)
+
+void sched_init(void);                     /* boot CPU */
+void sched_cpu_main(struct cpu *c) __noreturn; /* a CPU's life after its start: idle loop */
+/* A thread of the kernel's own, not yet runnable. NULL: no memory. */
+struct thread *kthread_create(void (*fn)(void *), void *arg, const char *name);
+/* The bare thread with a kernel stack that will start in fn(arg); for fork. */
+struct thread *thread_alloc(void (*fn)(void *), void *arg);
+void thread_get(struct thread *t);
+void thread_put(struct thread *t); /* the last one frees stack and all; never the running thread's own last */
+void thread_start(struct thread *t); /* makes a new one runnable */
+void thread_exit(void) __noreturn;   /* the running thread ends; its reference is dropped by the next one */
+
+void sched_yield(void);
+void schedule(void);           /* gives up the CPU; state says what comes next */
+void preempt_disable(void);
+void preempt_enable(void);     /* reschedules if that was asked for meanwhile */
+void preempt_check(void);      /* at the end of an interrupt that came from preemptible code, and before user mode */
+void sched_ipi(void);          /* arch: an IPI came */
+void timer_interrupt(void);    /* arch: the timer fired */
+void sched_stop_others(void);  /* for the checker: other CPUs wait with interrupts off until sched_resume_others */
+void sched_resume_others(void);
+u64 cpus_online_mask(void);
+void sched_account(bool to_user); /* at the border between user and kernel: charges time */
+
+/* ---- sleeping ---- */
+/*
+ * The pattern: 
+ *     struct waiter w;
+ *     waiter_add(&q, &w, interruptible);       // current is now marked sleeping
+ *     while (!condition) { err = wait_block(&w, deadline); if (err) break; }
+ *     waiter_remove(&w);
+ * or wait_event(q, cond, interruptible, deadline) which does that. A wake between the test of the condition and the
+ * block is not lost.
+ */
+struct waiter {
+    struct list link;
+    struct waitq *q;
+    struct thread *thread;
+    _Atomic bool woken;
+    bool interruptible;
+    bool (*filter)(struct waiter *w, u64 key); /* wake with a key: NULL matches all */
+    u64 key;
+};
+void waitq_init(struct waitq *q);
+void waiter_add(struct waitq *q, struct waiter *w, bool interruptible);
+/* Sleeps until woken. 0; -ERESTARTSYS if interruptible and a signal is pending; -ETIMEDOUT (deadline in ns since boot, UINT64_MAX: none). */
+int wait_block(struct waiter *w, u64 deadline_ns) __must_check;
+/* For one thread on several queues (poll): sleeps until any of the n was woken. */
+int wait_block_many(struct waiter *w, unsigned n, bool interruptible, u64 deadline_ns) __must_check;
+void waiter_remove(struct waiter *w);
+void waitq_wake_one(struct waitq *q);
+void waitq_wake_all(struct waitq *q);
+#define wait_event(q, cond, interruptible, deadline)     \
+    ({                                                   \
+        struct waiter _w;                                \
+        int _err = 0;                                    \
+        waiter_add((q), &_w, (interruptible));           \
+        while (!(cond) && _err == 0)                     \
+            _err = wait_block(&_w, (deadline));          \
+        waiter_remove(&_w);                              \
+        _err;                                            \
+    })
+
+/* ---- timers: callbacks run in interrupt context ---- */
+struct timer {
+    struct list link;
+    u64 deadline_ns;
+    void (*fn)(struct timer *);
+    struct cpu *cpu; /* NULL: not armed */
+};
+void timer_arm(struct timer *t, u64 deadline_ns);
+bool timer_cancel(struct timer *t); /* true: it was armed and will not fire; when false it has finished firing */

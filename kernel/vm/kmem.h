@@ -1,0 +1,13 @@
+/*
+ * Kernel memory of any size. Up to 2 KiB from pages cut into equal objects;
+ * above, runs of whole pages. Never sleeps; any context. Freed memory is
+ * poisoned in debug builds, and a page whose objects are all free goes back.
+ */
+#pragma once
+#include "lib/types.h"
+
+void *kmem_alloc(size_t size) __must_check; /* 16-byte aligned, or NULL */
+void *kmem_zalloc(size_t size) __must_check;
+void *kmem_resize(void *old, size_t old_size, size_t new_size) __must_check; /* NULL: old is still valid */
+void kmem_free(void *p); /* NULL is fine */
+char *kmem_strdup(const char *s) __must_check;

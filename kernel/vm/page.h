@@ -1,0 +1,105 @@
+/*
+ * Page descriptors, reference counts and the allocator.
+ *
+ * One struct page for each frame of RAM. Everything that is counted is a page:
+ * page tables, data pages, pages of the page cache.
+ *
+ * What stays true:
+ *  - refs == 0 exactly for free pages and for pages inside the kernel image or
+ *    in reserved memory (kind PAGE_RESERVED).
+ *  - A count cannot overflow: every reference is a table entry, of which there
+ *    are at most 512 per frame (2^31 at 16 GiB), or one of the counted holders
+ *    that are not entries, each of which owns at least a page-sized structure
+ *    per 512 of them; page_init refuses RAM where that does not fit 32 bits.
+ *  - Freed pages are poisoned in debug builds and checked when allocated.
+ *
+ * Locks: the zones' spin lock (RANK_PAGE); per-CPU caches with interrupts off.
+ */
+#pragma once
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/types.h"
+
+enum page_kind {
+    PAGE_FREE,
+    PAGE_RESERVED, /* firmware, kernel image, descriptors: never allocated, never counted */
+    PAGE_KERNEL,   /* kernel data: stacks, kmem, runs */
+    PAGE_TABLE,    /* a page table below a root */
+    PAGE_ROOT,     /* a root table; owned by one vmspace */
+    PAGE_DATA,     /* private user data */
+    PAGE_OBJECT,   /* belongs to a vm_object, which holds one reference */
+};
+
+#define PAGE_F_SEALED 1u /* table: no edge of it can be written through (see pgtable.h) */
+#define PAGE_F_HEAD 2u   /* first page of a run of 2^order pages */
+
+struct page {
+    _Atomic u32 refs;
+    u8 kind; /* enum page_kind */
+    u8 order; /* of the run it heads */
+    _Atomic u8 flags; /* PAGE_F_* */
+    u8 level; /* table: its level; 0 holds leaves */
+    _Atomic u32 lock; /* table: bit lock, RANK_PTABLE; kmem: object size */
+    u32 used; /* table: entries that are not empty. kmem: objects in use */
+    union {
+        struct list link; /* free list, kmem's list, or the holder's own use */
+        struct {
+            struct vm_object *object; /* PAGE_OBJECT */
+            u64 index;                /* page number in it */
+        };
+        struct {
+            struct page *next; /* a chain of dead tables (pgtable.c) */
+            u64 scan;          /* where its teardown stands */
+        };
+    };
+};
+_Static_assert(sizeof(struct page) == 32, "16 GiB of RAM costs 128 MiB of descriptors; keep it small");
+
+enum alloc_flags {
+    ALLOC_ZERO = 1,    /* zeroed */
+    ALLOC_RESERVE = 2, /* may use the pages kept for exit and munmap */
+};
+
+/* Takes over all RAM that `platform` reports less what is reserved. Once, at boot, on one CPU. */
+void page_init(void);
+
+/* One page with refs == 1, or NULL. Never sleeps; any context. */
+struct page *page_alloc(enum page_kind kind, enum alloc_flags flags) __must_check;
+/* 2^order contiguous pages, aligned to their size; refs of the first is 1. */
+struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flags flags) __must_check;
+/* Frees a page or run whose count has reached zero. */
+void page_free(struct page *p);
+
+static inline void page_get(struct page *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
+/* Drops a reference; true if it was the last (the caller frees, after the flush). */
+static inline bool __must_check page_put_last(struct page *p)
+{
+    return atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1;
+}
+/* Drops a reference to a data page and frees it if it was the last. */
+void page_put(struct page *p);
+
+static inline u32 page_refs(const struct page *p)
+{
+    return atomic_load_explicit(&((struct page *)(uintptr_t)p)->refs, memory_order_acquire);
+}
+
+/* All three cost a few instructions. The frame must be RAM. */
+struct page *page_of(paddr_t pa);
+paddr_t page_paddr(const struct page *p);
+void *page_data(const struct page *p); /* its bytes, through the direct map */
+bool page_is_ram(paddr_t pa);          /* has a descriptor */
+
+/* The page of zeros that untouched private memory reads from. Counted like any other; never freed. */
+extern struct page *page_zero;
+
+struct page_stats {
+    u64 total, free, reserve; /* pages; free includes the per-CPU caches and the reserve */
+};
+void page_stats(struct page_stats *out);
+
+/* For the checker (vm/check.c), with the machine stopped: calls fn for each descriptor. */
+void page_for_each(void (*fn)(struct page *p, void *arg), void *arg);
