@@ -1,0 +1,11 @@
+/*
+ * Flushes of one address space, on every CPU that runs it (vm->cpus). vm->lock
+ * is held; each returns when no CPU can use what the flush covered any more.
+ */
+#pragma once
+#include "vm/vm.h"
+
+void tlb_flush_all(struct vmspace *vm);               /* table edges and leaves */
+void tlb_flush_page(struct vmspace *vm, vaddr_t va);  /* one leaf entry */
+void tlb_flush_local(struct vmspace *vm);             /* this CPU only: after an entry that became more permissive */
+bool tlb_other_cpus(const struct vmspace *vm);        /* does another CPU run it? */
