@@ -6,13 +6,13 @@ WERROR := $(if $(CI),-Werror)
 CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -DCOWSLIP_HOST -DCOWSLIP_DEBUG \
 	-Ikernel -Ikernel/arch/$(ARCH)/include
-HEADERS := $(shell find kernel -name '*.h')
+SOURCES := $(shell find kernel -name '*.[ch]') # the tests include what they test
 TESTS := $(patsubst test/host/%.c,$(BUILD)/%,$(wildcard test/host/test_*.c))
 
 .PHONY: all test clean
 all: $(TESTS)
 
-$(BUILD)/%: test/host/%.c $(HEADERS) Makefile
+$(BUILD)/%: test/host/%.c $(SOURCES) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $< -o $@ -lcmocka
 
