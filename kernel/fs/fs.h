@@ -1,0 +1,172 @@
+/*
+ * The file system's types: vnodes, names, mounts, paths.
+ *
+ * A vnode is a file of any kind; a dentry is a name in a directory that leads
+ * to one. The names of a ramfs are its dentries: they stay until they are
+ * removed. A file system that makes names up (procfs) has dentries that live as
+ * long as somebody holds them. Each dentry holds its parent and its vnode.
+ *
+ * Locks: a directory's contents change under its vnode->lock (RANK_VNODE, parent
+ * before child; two directories by address); renames of directories under
+ * rename_lock; dentry links and reference-to-zero under dentry_lock
+ * (RANK_FS_SPIN). File contents: the vm_object's lock, and vnode->lock for
+ * writers (appends and size changes are atomic).
+ */
+#pragma once
+#include "fs/uio.h"
+#include "lib/errno.h"
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/refcount.h"
+#include "lib/types.h"
+
+/* Linux's mode bits. */
+#define S_IFMT 0170000u
+#define S_IFSOCK 0140000u
+#define S_IFLNK 0120000u
+#define S_IFREG 0100000u
+#define S_IFBLK 0060000u
+#define S_IFDIR 0040000u
+#define S_IFCHR 0020000u
+#define S_IFIFO 0010000u
+#define S_ISUID 04000u
+#define S_ISGID 02000u
+#define S_ISVTX 01000u
+
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define SYMLINKS_MAX 40
+
+struct vnode;
+struct dentry;
+struct file;
+struct file_ops;
+struct vm_object;
+
+struct vnode_ops {
+    /* Directories; the directory's vnode->lock is held. lookup is for file systems that make names up; names that have
+     * dentries are found without it. */
+    int (*lookup)(struct vnode *dir, struct dentry *parent, const char *name, struct dentry **out);
+    int (*create)(struct vnode *dir, struct dentry *d, u32 mode, u64 rdev); /* any kind, directories too: gives d a vnode */
+    int (*symlink)(struct vnode *dir, struct dentry *d, const char *target);
+    int (*link)(struct vnode *dir, struct dentry *d, struct vnode *v);
+    int (*unlink)(struct vnode *dir, struct dentry *d); /* directories too (must be empty) */
+    int (*rename)(struct vnode *from, struct dentry *d, struct vnode *to, struct dentry *replaced);
+    /* Symbolic links: a kernel string of at most PATH_MAX, in buf; its length. */
+    ssize_t (*readlink)(struct vnode *v, char *buf, size_t size);
+    /* A link that leads to an object rather than a name (/proc/PID/exe, fd): a dentry with a reference. May be NULL. */
+    int (*follow)(struct vnode *v, struct dentry **out);
+    int (*truncate)(struct vnode *v, u64 size);
+    void (*destroy)(struct vnode *v); /* the last reference is gone */
+    void (*stat_fill)(struct vnode *v); /* brings size and times up to date before they are read; may be NULL */
+};
+
+struct vnode {
+    struct refcount refs;
+    struct mutex lock;           /* RANK_VNODE */
+    const struct vnode_ops *ops;
+    const struct file_ops *file_ops; /* what open gives; devices are looked up by rdev */
+    struct superblock *sb;
+    u64 ino, rdev;
+    u32 mode, uid, gid, nlink;
+    u64 size;                    /* regular files: object->size is the truth */
+    u64 atime_ns, mtime_ns, ctime_ns, btime_ns; /* since 1970 */
+    struct vm_object *object;    /* regular files: their contents; mmap uses it */
+    void *priv;                  /* the file system's, or the pipe of a FIFO */
+    _Atomic s32 writers;         /* open for writing (> 0), or running as a program (< 0): ETXTBSY */
+    struct list locks;           /* flock(2), fcntl locks: fs/lock.c */
+};
+
+struct dentry {
+    struct refcount refs;
+    struct dentry *parent;       /* itself at a root; dentry_lock */
+    struct list children;        /* of a directory whose names are dentries; vnode->lock of the directory */
+    struct list sibling_link;
+    struct list hash_link;       /* (parent, name) -> dentry; dentry_lock */
+    struct vnode *vnode;         /* NULL: negative, only during create */
+    struct mount *mounted;       /* what is mounted here */
+    struct mount *mount;         /* of a file system's root: where it is mounted */
+    bool removed;                /* no longer in its directory */
+    bool made_up;                /* not kept in children */
+    u16 name_len;
+    char name[];                 /* NUL-ended */
+};
+
+struct superblock {
+    const char *type;            /* "ramfs", "proc", … */
+    u64 magic, dev;
+    _Atomic u64 next_ino;
+    u64 max_bytes;               /* 0: bounded by memory */
+    _Atomic u64 bytes, inodes;
+    void *priv;
+};
+struct mount {
+    struct list link;
+    struct superblock *sb;
+    struct dentry *root, *on;    /* `on` NULL: the root of everything */
+    char source[32];
+    u32 flags;
+};
+
+/* ---- vnode.c ---- */
+struct vnode *vnode_create(struct superblock *sb, const struct vnode_ops *ops, u32 mode) __must_check;
+void vnode_get(struct vnode *v);
+void vnode_put(struct vnode *v);
+/* May the running process do what (4 read, 2 write, 1 execute/search)? 0 or -EACCES. Root may, but for execution. */
+int vnode_permission(struct vnode *v, unsigned what) __must_check;
+void vnode_touch(struct vnode *v, bool access, bool modify, bool change); /* times := now */
+
+/* ---- dentry.c ---- */
+void dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+/* A new name, not yet in its directory. made_up: see above. */
+struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len, struct vnode *v) __must_check;
+/* The absolute path of d as seen from root, into buf, its length without the NUL; " (deleted)" is added when removed;
+ * -ENAMETOOLONG, -ENOENT when unreachable from root. */
+ssize_t dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t size);
+
+/* ---- path.c: names to dentries ---- */
+enum path_flags {
+    PATH_FOLLOW = 1,      /* follow a link at the end */
+    PATH_CREATE = 2,      /* the last component may be missing: see path_parent */
+    PATH_DIRECTORY = 4,   /* must be a directory */
+    PATH_EMPTY = 8,       /* AT_EMPTY_PATH: "" is dirfd itself */
+    PATH_KERNEL = 16,     /* no permission checks: the kernel's own use at boot */
+};
+#define AT_FDCWD (-100)
+/* Copies a path from user space: a kmem string, free with kmem_free; -EFAULT, -ENAMETOOLONG, -ENOMEM. */
+int path_from_user(vaddr_t upath, char **out) __must_check;
+/* Looks up; *out with a reference. -ENOENT, -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG, -EBADF, -ENOMEM. */
+int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **out) __must_check;
+/* All but the last component: *dir with a reference, *last points into path, *last_len long (no trailing slashes);
+ * *trailing_slash says that there was one. A last component of "." or ".." or "/" gives -EEXIST/-EINVAL/-EBUSY to callers. */
+int path_parent(int dirfd, const char *path, struct dentry **dir, const char **last, size_t *last_len,
+                bool *trailing_slash) __must_check;
+/* The name in directory d (its vnode->lock held): *out with a reference or -ENOENT. */
+int dentry_lookup_locked(struct dentry *d, const char *name, size_t len, struct dentry **out) __must_check;
+
+/* ---- namei.c: what changes directories; checks permissions, sticky bits, EXDEV, EBUSY ---- */
+int fs_mknod(int dirfd, const char *path, u32 mode, u64 rdev);
+int fs_mkdir(int dirfd, const char *path, u32 mode);
+int fs_symlink(const char *target, int dirfd, const char *path);
+int fs_link(int olddir, const char *oldpath, int newdir, const char *newpath, int flags);
+int fs_unlink(int dirfd, const char *path, bool directory);
+int fs_rename(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
+
+/* ---- mount.c ---- */
+void fs_init(void);   /* root ramfs, /dev, /proc; devices register before or after */
+/* Unpacks newc archives (several in a row, NUL padding between) into the root. A corrupt one: an error line and -EINVAL,
+ * with what was good before it kept. */
+int initramfs_unpack(const void *data, size_t size);
+/* Mounts sb's root at d. */
+int mount_add(struct dentry *d, struct dentry *root, struct superblock *sb, const char *source);
+struct mount *mount_next(struct mount *m); /* NULL starts; for /proc/mounts */
+extern struct dentry *root_dentry;
+
+struct superblock *ramfs_create(struct dentry **root);
+struct superblock *procfs_create(struct dentry **root);
+
+/* ---- device numbers: dev_register at boot; /dev nodes are made in a ramfs mounted at /dev ---- */
+#define MKDEV(major, minor) ((u64)(major) << 8 | (minor)) /* small numbers only: Linux's st_rdev encoding agrees */
+int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv);
+bool device_find(u64 rdev, const struct file_ops **ops, void **priv);
