@@ -6,38 +6,75 @@
  * An edge to a sealed table may stay walkable when its table is shared. The
  * mark is cleared on the whole path before a write is granted below it.
  *
- * All functions: vm->lock held (of both address spaces in pt_share).
+ * All functions: vm->lock held (of the parent's address space in pt_share).
  */
 #pragma once
 #include "vm/vm.h"
 
 /* Pages set aside before the first change of an operation (invariant 6). */
 struct pt_reserve {
-    struct page *tables[PT_LEVELS - 1];
-    unsigned count;
+    struct page *tables; /* a chain through page->next */
+    u64 count;
     struct page *data;
 };
 
-/* Table pages' bit lock, RANK_PTABLE, parent before child; interrupts off while held. */
-void page_lock(struct page *p);
-void page_unlock(struct page *p);
+/* ---- setting aside: 0, or -ENOMEM with nothing kept ---- */
 
-/* Sets aside what a private path to va needs, and a data page if asked. 0, or -ENOMEM with nothing kept. */
+/* What a private path to va needs, and a data page if asked. */
 int pt_reserve(struct vmspace *vm, vaddr_t va, bool data, enum alloc_flags flags, struct pt_reserve *r) __must_check;
+/* What pt_unmap needs: the paths of the two ends. */
+int pt_reserve_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r) __must_check;
+/* Private paths to all that is mapped in the range; `missing`: to all of it. */
+int pt_reserve_range(struct vmspace *vm, vaddr_t start, vaddr_t end, bool missing, struct pt_reserve *r) __must_check;
+void pt_reserve_init(struct pt_reserve *r);
 void pt_reserve_release(struct pt_reserve *r); /* gives back what was not used */
+
+/* ---- pgtable.c: one page ---- */
 
 /* Fork: child, whose user part is empty, shares everything of parent. Flushes parent before it returns. */
 void pt_share(struct vmspace *parent, struct vmspace *child);
 
 /* The leaf entry of va as the tables have it now, through sealed edges too; empty if there is none. */
 pte_t pt_lookup(struct vmspace *vm, vaddr_t va);
+/* Would the hardware allow this access now (enum prot bits)? Then a fault was spurious. */
+bool pt_permits(struct vmspace *vm, vaddr_t va, unsigned access);
 /* Makes a present leaf reachable for reading. Flushes locally. */
 void pt_open_read(struct vmspace *vm, vaddr_t va);
-/* Maps the page (the caller's reference is taken over) where there was no leaf. r: from pt_reserve. */
+/* Maps the page (the caller's reference is taken over) where there was no leaf. W only for a page that is va's alone,
+ * or an object's in a VM_SHARED region. */
 void pt_fill(struct vmspace *vm, vaddr_t va, struct page *page, unsigned prot, struct pt_reserve *r);
-/* Grants a store to a private present leaf: reuses the page where its path is exclusive, else copies it into r->data. */
-void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *r);
-/* Removes the leaf of one page, if any. */
-void pt_clear(struct vmspace *vm, vaddr_t va, struct pt_reserve *r);
+/*
+ * Grants a store to a private present leaf: reuses the page where its path is
+ * exclusive, else copies it into r->data. Where pages are found to be va's alone
+ * again, its neighbours within [lo, hi), the region, get W back as well.
+ */
+void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, vaddr_t hi, struct pt_reserve *r);
+/* Gives a present leaf these permissions; W only for an object's page in a VM_SHARED region. */
+void pt_grant(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *r);
+/* Does a store to this present private leaf need a page to copy into? Never a wrong no. */
+bool pt_needs_copy(struct vmspace *vm, vaddr_t va);
 /* Drops everything; no CPU runs vm. Preemptible. */
 void pt_drop_all(struct vmspace *vm);
+
+/* ---- pgrange.c: ranges; start and end page-aligned ---- */
+
+/* Removes what is mapped in the range, whole shared subtrees by their edge. Flushes. r: from pt_reserve_unmap. */
+void pt_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r);
+/*
+ * Takes permissions (enum prot bits) away from all leaves of the range. Flushes.
+ * Taking only W needs no reserve (sealing will do); else r is from
+ * pt_reserve_range.
+ */
+void pt_restrict(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned take, struct pt_reserve *r);
+/* Moves what is mapped in [from, from + len) to [to, to + len), which is empty and does not overlap. Flushes.
+ * src, dst: from pt_reserve_range of the two, dst with `missing`. */
+void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_reserve *src, struct pt_reserve *dst);
+/* Pages mapped in the range. Walks. */
+u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end);
+
+/* For both files: the child at `slot` of the exclusive table t, made exclusive and open for writing. */
+struct drops;
+struct page *pt_path_step(struct page *t, unsigned level, pte_t *slot, struct pt_reserve *r, struct drops *d);
+/* The leaf table of va, exclusive and open; tables are made where they are missing. */
+struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *r, struct drops *d);
+void pt_root_mark_used(struct vmspace *vm, vaddr_t va, bool used);

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "vm/pgrange.c"
 #include "vm/pgtable.c"
+#include "vm/table.c"
 
 #define PAGES 1500
 #define PROCS 8
@@ -40,6 +42,7 @@ static struct proc {
     struct vmspace vm;
     u64 value[VAS];
     bool mapped[VAS];
+    unsigned prot[VAS]; /* what the region would say */
     struct cached tlb[CPUS][VAS];
     struct page *walk[CPUS][2]; /* paging-structure cache: table below a root entry */
 } procs[PROCS];
@@ -92,6 +95,7 @@ void page_unlock(struct page *p)
 {
     p->lock = 0;
 }
+struct page *page_zero;
 struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
 {
     struct page *p;
@@ -220,24 +224,44 @@ static void check(void)
 }
 
 /* ---- operations ---- */
+/* The writable region around i: its neighbours with the same permissions, as a region would clamp bulk reuse. */
+static void region_of(struct proc *p, unsigned i, vaddr_t *lo, vaddr_t *hi)
+{
+    unsigned a = i, b = i;
+
+    while (a % 8 > 0 && p->prot[a - 1] == p->prot[i])
+        a--;
+    while (b % 8 < 7 && p->prot[b + 1] == p->prot[i])
+        b++;
+    *lo = va_of(a);
+    *hi = va_of(b) + PAGE_SIZE;
+}
 static bool fault(struct proc *p, unsigned i, bool write)
 {
     struct pt_reserve r;
-    pte_t e = pt_lookup(&p->vm, va_of(i));
+    vaddr_t va = va_of(i), lo, hi;
+    pte_t e = pt_lookup(&p->vm, va);
 
-    if (!pte_is_empty(e) && !write) {
-        pt_open_read(&p->vm, va_of(i));
+    if (pt_permits(&p->vm, va, write ? PROT_WRITE : PROT_READ)) {
+        tlb_flush_local(&p->vm);
         return true;
     }
-    if (pt_reserve(&p->vm, va_of(i), true, 0, &r))
+    if (!pte_is_empty(e) && !write && (pte_leaf_prot(e) & PROT_READ)) {
+        pt_open_read(&p->vm, va);
+        return true;
+    }
+    if (pt_reserve(&p->vm, va, pte_is_empty(e) || pt_needs_copy(&p->vm, va), 0, &r))
         return false;
     if (pte_is_empty(e)) {
         struct page *d = r.data;
         r.data = NULL;
         memset(page_data(d), 0, PAGE_SIZE);
-        pt_fill(&p->vm, va_of(i), d, PROT_READ | PROT_WRITE, &r);
+        pt_fill(&p->vm, va, d, p->prot[i], &r);
+    } else if (!write) {
+        pt_grant(&p->vm, va, p->prot[i] & ~(unsigned)PROT_WRITE, &r);
     } else {
-        pt_grant_write(&p->vm, va_of(i), PROT_READ | PROT_WRITE, &r);
+        region_of(p, i, &lo, &hi);
+        pt_grant_write(&p->vm, va, p->prot[i], lo, hi, &r);
     }
     pt_reserve_release(&r);
     return true;
@@ -258,7 +282,12 @@ static void op_access(struct proc *p, unsigned i, bool write)
     static u64 next;
     struct page *page;
 
-    if ((!write && !p->mapped[i]) || !(page = touch(p, i, write)))
+    if ((!write && !p->mapped[i]) || !(p->prot[i] & (write ? PROT_WRITE : PROT_READ))) {
+        ASSERT(p->prot[i] & PROT_READ || !access_page(p, this_cpu, i, false));
+        ASSERT(p->prot[i] & PROT_WRITE || !access_page(p, this_cpu, i, true)); /* invariant 7 */
+        return;
+    }
+    if (!(page = touch(p, i, write)))
         return;
     ASSERT(!p->mapped[i] || *(u64 *)page_data(page) == p->value[i]);
     if (write) {
@@ -269,6 +298,8 @@ static void op_access(struct proc *p, unsigned i, bool write)
 static bool proc_init(struct proc *p)
 {
     memset(p, 0, sizeof *p);
+    for (unsigned i = 0; i < VAS; i++)
+        p->prot[i] = PROT_READ | PROT_WRITE;
     p->vm.root = page_alloc(PAGE_ROOT, ALLOC_ZERO);
     return p->live = p->vm.root != NULL;
 }
@@ -281,6 +312,7 @@ static void op_fork(struct proc *p)
             pt_share(&p->vm, &q->vm);
             memcpy(q->value, p->value, sizeof p->value);
             memcpy(q->mapped, p->mapped, sizeof p->mapped);
+            memcpy(q->prot, p->prot, sizeof p->prot);
             return;
         }
 }
@@ -291,15 +323,70 @@ static void op_exit(struct proc *p)
     pt_drop_all(&p->vm);
     page_put(p->vm.root);
 }
+/* [first, last] of the model's pages as addresses: one page, part of a table, or several tables and what lies between. */
 static void op_unmap(struct proc *p, unsigned i)
 {
     struct pt_reserve r;
+    unsigned last = i + (unsigned)rnd(rnd(2) ? 4 : VAS);
 
-    if (pt_reserve(&p->vm, va_of(i), false, 0, &r))
+    last = last < VAS ? last : VAS - 1;
+    if (pt_reserve_unmap(&p->vm, va_of(i), va_of(last) + PAGE_SIZE, &r))
         return;
-    pt_clear(&p->vm, va_of(i), &r);
+    pt_unmap(&p->vm, va_of(i), va_of(last) + PAGE_SIZE, &r);
     pt_reserve_release(&r);
-    p->mapped[i] = false;
+    for (; i <= last; i++) {
+        p->mapped[i] = false;
+        p->prot[i] = PROT_READ | PROT_WRITE;
+    }
+}
+static void op_protect(struct proc *p, unsigned i)
+{
+    static const unsigned prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC};
+    unsigned last = i + (unsigned)rnd(rnd(2) ? 4 : VAS), prot = prots[rnd(4)], take = 7 & ~prot;
+    vaddr_t start = va_of(i), end;
+    struct pt_reserve r;
+
+    last = last < VAS ? last : VAS - 1;
+    end = va_of(last) + PAGE_SIZE;
+    pt_reserve_init(&r);
+    take = rnd(2) && prot == PROT_READ ? PROT_WRITE : take;
+    if (take == PROT_WRITE) /* what region flags allow: no X was ever granted there */
+        for (unsigned k = i; k <= last; k++)
+            if (p->prot[k] & PROT_EXEC)
+                return;
+    if (take != PROT_WRITE && pt_reserve_range(&p->vm, start, end, false, &r))
+        return;
+    pt_restrict(&p->vm, start, end, take, &r);
+    pt_reserve_release(&r);
+    for (; i <= last; i++)
+        p->prot[i] = prot;
+}
+/* Moves up to 8 pages into another place, which is emptied first. */
+static void op_move(struct proc *p)
+{
+    unsigned from = (unsigned)rnd(VAS / 8) * 8, to = (unsigned)rnd(VAS / 8) * 8;
+    struct pt_reserve u, src, dst;
+
+    if (from == to || pt_reserve_unmap(&p->vm, va_of(to), va_of(to) + 8 * PAGE_SIZE, &u))
+        return;
+    pt_unmap(&p->vm, va_of(to), va_of(to) + 8 * PAGE_SIZE, &u);
+    pt_reserve_release(&u);
+    memset(p->mapped + to, 0, 8 * sizeof p->mapped[0]);
+    if (pt_reserve_range(&p->vm, va_of(from), va_of(from) + 8 * PAGE_SIZE, false, &src))
+        return;
+    if (pt_reserve_range(&p->vm, va_of(to), va_of(to) + 8 * PAGE_SIZE, true, &dst)) {
+        pt_reserve_release(&src);
+        return;
+    }
+    pt_move(&p->vm, va_of(from), va_of(to), 8 * PAGE_SIZE, &src, &dst);
+    pt_reserve_release(&src);
+    pt_reserve_release(&dst);
+    for (unsigned k = 0; k < 8; k++) {
+        p->mapped[to + k] = p->mapped[from + k];
+        p->value[to + k] = p->value[from + k];
+        p->prot[to + k] = p->prot[from + k];
+        p->mapped[from + k] = false;
+    }
 }
 static void step(void)
 {
@@ -319,8 +406,12 @@ static void step(void)
         op_fork(p);
     else if (op < 92 && live > 1)
         op_exit(p);
-    else
+    else if (op < 95)
         op_unmap(p, i);
+    else if (op < 98)
+        op_protect(p, i);
+    else
+        op_move(p);
 }
 
 static void random_operations_match_the_flat_model(void **state)
