@@ -136,6 +136,7 @@ struct page *pt_path_step(struct page *t, unsigned level, pte_t *slot, struct pt
         child = reserve_take(r, level - 1);
         t->used++;
         pte_store(slot, pte_table(page_paddr(child)));
+        d->edges = true;
         return child;
     }
     child = pte_page(e);
@@ -149,7 +150,7 @@ struct page *pt_path_step(struct page *t, unsigned level, pte_t *slot, struct pt
         return child;
     pte_store(slot, pte_table_open(e));
     table_unmark(child);
-    d->took_over = true;
+    d->took_over = d->edges = true;
     vm_count(VMC_table_takeover, 1);
     return child;
 }
@@ -258,13 +259,15 @@ void pt_open_read(struct vmspace *vm, vaddr_t va)
     tlb_flush_local(vm);
 }
 
-/* After a leaf became more permissive; where tables were replaced on the way, the old ones go after a flush. */
-static void path_finish(struct vmspace *vm, struct drops *d)
+/* After the leaf of va became more permissive; where tables were replaced on the way, the old ones go after a flush. */
+static void path_finish(struct vmspace *vm, vaddr_t va, struct drops *d)
 {
     if (d->count > 0)
         tlb_flush_all(vm);
-    else
+    else if (d->edges)
         tlb_flush_local(vm);
+    else
+        tlb_flush_local_page(vm, va);
     drops_finish(d);
 }
 
@@ -277,7 +280,7 @@ void pt_fill(struct vmspace *vm, vaddr_t va, struct page *page, unsigned prot, s
     ASSERT(pte_is_empty(pte_load(slot)));
     t->used++;
     pte_store(slot, pte_leaf(page_paddr(page), prot));
-    path_finish(vm, &d);
+    path_finish(vm, va, &d);
 }
 
 void pt_grant(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *r)
@@ -288,7 +291,7 @@ void pt_grant(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *
 
     ASSERT(!pte_is_empty(e) && (!(prot & PROT_WRITE) || pte_page(e)->kind == PAGE_OBJECT));
     pte_store(slot, pte_leaf(pte_paddr(e), prot));
-    path_finish(vm, &d);
+    path_finish(vm, va, &d);
 }
 
 static void page_copy(struct page *to, struct page *from)
@@ -309,7 +312,8 @@ static void copy_leaf(struct vmspace *vm, pte_t *slot, unsigned prot, struct pt_
     page_copy(copy, old);
     pte_store(slot, pte_leaf(page_paddr(copy), prot & ~(unsigned)PROT_WRITE));
     tlb_flush_all(vm);
-    drops_add(d, old);
+    node_put(old);
+    drops_finish(d); /* the tables that were replaced: the flush covered them */
     vm_count(VMC_cow_page_copy, 1);
 }
 
@@ -340,12 +344,8 @@ void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, v
         pte_store(slot, pte_leaf(pte_paddr(pte_load(slot)), prot));
     } else {
         reuse_leaves(t, MAX(lo, ROUND_DOWN(va, window)), MIN(hi, ROUND_DOWN(va, window) + window), prot);
-        /* A table was copied and the other owners let go of its page since: the old table goes after a flush. */
-        if (d.count > 0)
-            tlb_flush_all(vm);
     }
-    tlb_flush_local(vm);
-    drops_finish(&d);
+    path_finish(vm, va, &d);
 }
 
 void pt_drop_all(struct vmspace *vm)

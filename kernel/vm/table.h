@@ -71,6 +71,7 @@ void node_put(struct page *p);
 struct drops {
     struct vmspace *vm;
     unsigned count;
+    bool edges;     /* some edge became more permissive */
     bool took_over; /* the path was sealed, and turned out to be exclusive again */
     struct page *page[DROPS_MAX];
 };

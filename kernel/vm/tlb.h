@@ -5,7 +5,6 @@
 #pragma once
 #include "vm/vm.h"
 
-void tlb_flush_all(struct vmspace *vm);               /* table edges and leaves */
-void tlb_flush_page(struct vmspace *vm, vaddr_t va);  /* one leaf entry */
-void tlb_flush_local(struct vmspace *vm);             /* this CPU only: after an entry that became more permissive */
-bool tlb_other_cpus(const struct vmspace *vm);        /* does another CPU run it? */
+void tlb_flush_all(struct vmspace *vm);   /* table edges and leaves, all CPUs */
+void tlb_flush_local(struct vmspace *vm); /* the same, this CPU only: after an entry that became more permissive */
+void tlb_flush_local_page(struct vmspace *vm, vaddr_t va); /* one leaf entry, this CPU only */

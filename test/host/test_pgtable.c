@@ -135,6 +135,12 @@ void tlb_flush_local(struct vmspace *vm)
 {
     flush_cpu(proc_of(vm), this_cpu);
 }
+void tlb_flush_local_page(struct vmspace *vm, vaddr_t va)
+{
+    for (unsigned i = 0; i < VAS; i++)
+        if (va_of(i) == va)
+            proc_of(vm)->tlb[this_cpu][i].valid = false;
+}
 void tlb_flush_all(struct vmspace *vm)
 {
     for (unsigned c = 0; c < CPUS; c++)
