@@ -36,12 +36,14 @@
 enum lock_rank {
     RANK_NONE = 0, /* not checked; only for locks that are never nested with another */
     /* mutexes */
+    RANK_CHECK = 5,       /* vm/check.c: one checker at a time */
     RANK_TTY_MUTEX = 10,  /* a terminal's readers or writers */
     RANK_FS_RENAME = 20,  /* serialises renames of directories */
     RANK_FILE = 30,       /* an open file's position */
     RANK_VNODE = 40,      /* a vnode; parent before child, two by address with mutex_lock_nested */
     RANK_PIPE = 45,
     RANK_EXEC = 50,
+    RANK_VMSPACES = 55,   /* the list of address spaces */
     RANK_VMSPACE = 60,    /* an address space's regions and tables */
     RANK_OBJECT = 70,     /* a vm_object's pages */
     RANK_PROC_MUTEX = 80, /* per-process sleeping state: file table, credentials */

@@ -49,7 +49,7 @@ struct thread {
     vaddr_t clear_child_tid, robust_list;
     u32 held_ranks[8], held_count; /* debug: mutex ranks held */
     struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
-    void *journal;             /* reserved for callers' use */
+    u32 vm_depth;              /* vm/check.c: how often it is inside */
 };
 
 struct cpu {

@@ -116,6 +116,8 @@ struct vmspace {
     struct page *root;      /* PAGE_ROOT; never changes */
     u64 root_used[USER_ROOT_ENTRIES / 64]; /* which root entries are not empty */
     struct region_node *_Atomic regions; /* persistent tree; shared with relatives until changed */
+    struct region_node *stale[4]; /* replaced by this operation; dropped when the lock has been released */
+    u32 stale_count;
     u32 region_count;
     u64 mapped_pages;       /* sum of the regions' sizes */
     _Atomic u64 cpus;       /* CPUs that have this root loaded */
@@ -178,6 +180,9 @@ s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned
 vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk); /* brk(2): the resulting break */
 int vm_discard(struct vmspace *vm, vaddr_t start, u64 len); /* madvise(MADV_DONTNEED): contents dropped */
 
+/* Removes pages [first, last) of an object from every address space. No lock of an object or a vmspace held. */
+void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last);
+
 /* Looks at the region that covers va or the first one above it. The copy holds references to object and tag; release it
  * with vm_region_release. False: none. Takes vm->lock. */
 bool vm_region_find(struct vmspace *vm, vaddr_t va, struct region *out);
@@ -193,7 +198,7 @@ size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n);
     X(fault_spurious) X(zero_page_map) X(anon_page_fill) X(file_page_map) X(cow_page_copy)   \
     X(cow_page_reuse) X(cow_bulk_reuse) X(table_alloc) X(table_free) X(table_share)         \
     X(table_copy) X(table_takeover) X(table_pushdown) X(edge_seal) X(edge_validate)         \
-    X(fork) X(fork_fail) X(flush_local) X(flush_remote) X(oom_kill)
+    X(fork) X(fork_fail) X(flush_local) X(flush_remote) X(oom_kill) X(vm_check)
 enum vm_counter {
 #define X(n) VMC_##n,
     VM_COUNTERS(X)
@@ -205,8 +210,9 @@ u64 vm_counter_read(enum vm_counter c);
 extern const char *const vm_counter_name[VMC_COUNT];
 
 /* ---- check.c ---- */
-/* Recounts every reference of the machine and checks the invariants; panics with what is wrong. Stops the other CPUs
- * meanwhile. In release builds too, when asked through /proc/sys/vm/check. */
+/* Recounts every reference of the machine and checks the invariants; panics with what is wrong. May sleep; no lock held.
+ * Debug builds only: others say that they cannot. */
 void vm_check_all(const char *when);
-/* Called after every fork, exec and exit in debug builds; does nothing in others. */
+/* After every fork, exec and exit in debug builds; nothing in others. */
 void vm_check_debug(const char *when);
+void vm_check_init(void); /* after the scheduler's start; sets memory aside (debug builds call it) */

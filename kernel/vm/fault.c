@@ -1,0 +1,226 @@
+/*
+ * Page faults: classify, obtain, install.
+ *
+ * The region says what is allowed (invariant 7); the entry and the counts along
+ * its path say what has to be done. Retry is a return value.
+ */
+#include "lib/errno.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "vm/pgtable.h"
+#include "vm/region.h"
+#include "vm/table.h"
+#include "vm/tlb.h"
+#include "vm/vmspace.h"
+
+#define STACK_GUARD (256 * PAGE_SIZE) /* kept free below a growing stack, as Linux does */
+
+/* What a fault is about, once classified. */
+struct fault {
+    struct vmspace *vm;
+    const struct region *region;
+    vaddr_t va; /* of the page */
+    enum fault_access access;
+    unsigned prot; /* the region's; R is in it where anything is */
+};
+
+/* ---- classify ---- */
+
+/* Grows the stack region so that it covers va. NULL: not allowed, or no memory. */
+static const struct region *stack_grow(struct vmspace *vm, const struct region *stack, vaddr_t va)
+{
+    vaddr_t start = ROUND_DOWN(va, PAGE_SIZE);
+    const struct region *below = region_find_before(vm->regions, stack->start);
+    struct region_node *grown;
+
+    if (start < vm->stack_limit || (below && below->end + STACK_GUARD > start))
+        return NULL;
+    if (vm->mapped_pages + ((stack->start - start) >> PAGE_SHIFT) > vm->as_limit >> PAGE_SHIFT)
+        return NULL;
+    grown = region_extend_down(vm->regions, stack, start);
+    if (!grown)
+        return NULL;
+    vm_regions_publish(vm, grown);
+    return region_find(grown, va);
+}
+
+const struct region *region_at(struct vmspace *vm, vaddr_t va)
+{
+    const struct region *r = region_find(vm->regions, va);
+
+    if (!r || r->start <= va)
+        return r;
+    return r->flags & VM_GROWSDOWN ? stack_grow(vm, r, va) : NULL;
+}
+
+static bool region_allows(const struct region *r, enum fault_access access)
+{
+    unsigned prot = r->flags & VM_PROT_MASK;
+
+    if (access == FAULT_READ)
+        return prot != 0; /* W or X without R is granted R: the machines cannot do otherwise */
+    return prot & (access == FAULT_WRITE ? PROT_WRITE : PROT_EXEC);
+}
+
+static unsigned access_prot(enum fault_access access)
+{
+    return access == FAULT_WRITE ? PROT_WRITE : access == FAULT_EXEC ? PROT_EXEC : PROT_READ;
+}
+
+/* ---- a page is there ---- */
+
+static enum fault_result present_write(struct fault *f)
+{
+    struct pt_reserve r;
+    bool shared = f->region->flags & VM_SHARED;
+
+    if (pt_reserve(f->vm, f->va, !shared && pt_needs_copy(f->vm, f->va), 0, &r))
+        return FAULT_OOM;
+    if (shared)
+        pt_grant(f->vm, f->va, f->prot, &r);
+    else
+        pt_grant_write(f->vm, f->va, f->prot, f->region->start, f->region->end, &r);
+    pt_reserve_release(&r);
+    f->vm->faults.cow++;
+    return FAULT_DONE;
+}
+
+static enum fault_result present_read(struct fault *f, pte_t leaf)
+{
+    unsigned prot = f->region->flags & VM_SHARED ? f->prot : f->prot & ~(unsigned)PROT_WRITE;
+    struct pt_reserve r;
+
+    if (pte_leaf_prot(leaf) & access_prot(f->access)) {
+        pt_open_read(f->vm, f->va);
+        return FAULT_DONE;
+    }
+    if (pt_reserve(f->vm, f->va, false, 0, &r))
+        return FAULT_OOM;
+    pt_grant(f->vm, f->va, prot, &r); /* a region that allows more than it did */
+    pt_reserve_release(&r);
+    return FAULT_DONE;
+}
+
+/* ---- no page is there ---- */
+
+/* Nobody else has the page: one of zeros to write, the common one to read. */
+static enum fault_result fill_anonymous(struct fault *f)
+{
+    bool write = f->access == FAULT_WRITE;
+    struct page *page = page_zero;
+    struct pt_reserve r;
+
+    if (pt_reserve(f->vm, f->va, false, 0, &r))
+        return FAULT_OOM;
+    if (write)
+        page = page_alloc(PAGE_DATA, ALLOC_ZERO);
+    else
+        page_get(page_zero);
+    if (!page) {
+        pt_reserve_release(&r);
+        return FAULT_OOM;
+    }
+    pt_fill(f->vm, f->va, page, write ? f->prot : f->prot & ~(unsigned)PROT_WRITE, &r);
+    pt_reserve_release(&r);
+    vm_count(write ? VMC_anon_page_fill : VMC_zero_page_map, 1);
+    return FAULT_DONE;
+}
+
+static enum fault_result object_error(int err)
+{
+    return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
+}
+
+/* A store to a private mapping of an object: a copy from the start. */
+static enum fault_result fill_copy(struct fault *f, struct page *source)
+{
+    struct pt_reserve r;
+    struct page *copy;
+
+    if (pt_reserve(f->vm, f->va, true, 0, &r))
+        return FAULT_OOM;
+    copy = r.data;
+    r.data = NULL;
+    memcpy(page_data(copy), page_data(source), PAGE_SIZE);
+    pt_fill(f->vm, f->va, copy, f->prot, &r);
+    pt_reserve_release(&r);
+    vm_count(VMC_cow_page_copy, 1);
+    return FAULT_DONE;
+}
+
+static enum fault_result fill_shared(struct fault *f, struct page *page, unsigned prot)
+{
+    struct pt_reserve r;
+
+    if (pt_reserve(f->vm, f->va, false, 0, &r))
+        return FAULT_OOM;
+    page_get(page);
+    pt_fill(f->vm, f->va, page, prot, &r);
+    pt_reserve_release(&r);
+    vm_count(VMC_file_page_map, 1);
+    return FAULT_DONE;
+}
+
+static enum fault_result fill_object(struct fault *f)
+{
+    const struct region *reg = f->region;
+    u64 index = (reg->offset + (f->va - reg->start)) >> PAGE_SHIFT;
+    enum fault_result result;
+    struct page *page;
+    int err = object_get_page(reg->object, index, &page);
+
+    if (err)
+        return object_error(err);
+    if (reg->flags & VM_SHARED)
+        result = fill_shared(f, page, f->prot);
+    else if (f->access == FAULT_WRITE)
+        result = fill_copy(f, page);
+    else
+        result = fill_shared(f, page, f->prot & ~(unsigned)PROT_WRITE);
+    page_put(page);
+    return result;
+}
+
+/* ---- the fault ---- */
+
+static enum fault_result install(struct fault *f)
+{
+    pte_t leaf = pt_lookup(f->vm, f->va);
+
+    if (pt_permits(f->vm, f->va, access_prot(f->access))) {
+        tlb_flush_local(f->vm); /* another thread was first, or the CPU remembered an entry that was not valid */
+        vm_count(VMC_fault_spurious, 1);
+        return FAULT_DONE;
+    }
+    if (pte_is_empty(leaf))
+        return f->region->object ? fill_object(f) : fill_anonymous(f);
+    return f->access == FAULT_WRITE ? present_write(f) : present_read(f, leaf);
+}
+
+static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access)
+{
+    const struct region *region = region_at(vm, va);
+    struct fault f = {.vm = vm, .region = region, .va = ROUND_DOWN(va, PAGE_SIZE), .access = access};
+
+    if (!region)
+        return FAULT_SEGV_MAPERR;
+    if (!region_allows(region, access))
+        return FAULT_SEGV_ACCERR;
+    f.prot = (region->flags & VM_PROT_MASK) | PROT_READ;
+    vm->faults.minor++;
+    return install(&f);
+}
+
+enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access access)
+{
+    enum fault_result result;
+
+    if (va >= USER_TOP)
+        return FAULT_SEGV_MAPERR;
+    vm_count(VMC_pgfault, 1);
+    vm_count(access == FAULT_WRITE ? VMC_fault_write : access == FAULT_EXEC ? VMC_fault_exec : VMC_fault_read, 1);
+    vm_lock(vm);
+    result = fault_locked(vm, va, access);
+    vm_unlock(vm);
+    return result;
+}

@@ -1,0 +1,352 @@
+/*
+ * mmap, munmap, mprotect, brk, and what else changes regions.
+ *
+ * The new version of the region tree is made first; only when nothing can fail
+ * any more are the tables changed and the new version published. vm->lock is
+ * taken here.
+ */
+#include "lib/errno.h"
+#include "lib/print.h"
+#include "vm/check.h"
+#include "vm/pgtable.h"
+#include "vm/region.h"
+#include "vm/vmspace.h"
+
+#define REGIONS_MAX 65530   /* as Linux's default vm.max_map_count */
+#define MMAP_LOW 0x10000ul  /* nothing is mapped below: page 0 and its neighbours */
+
+static u64 pages(u64 bytes)
+{
+    return bytes >> PAGE_SHIFT;
+}
+
+/* Rounds a user's range out to pages. False: empty, beyond user space, or wrapped. */
+static bool range_round(vaddr_t start, u64 len, vaddr_t *end)
+{
+    if (start % PAGE_SIZE || len == 0 || len > USER_TOP || start > USER_TOP - ROUND_UP(len, PAGE_SIZE))
+        return false;
+    *end = start + ROUND_UP(len, PAGE_SIZE);
+    return true;
+}
+
+void vm_regions_publish(struct vmspace *vm, struct region_node *next)
+{
+    struct region_node *old = vm->regions;
+
+    vm->regions = next;
+    vm->mapped_pages = region_tree_pages(next);
+    vm->region_count = region_tree_count(next);
+    ASSERT(vm->stale_count < ARRAY_SIZE(vm->stale));
+    vm->stale[vm->stale_count++] = old;
+}
+
+/* ---- munmap ---- */
+
+int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end)
+{
+    struct region_node *next;
+    struct pt_reserve r;
+
+    if (pt_reserve_unmap(vm, start, end, &r))
+        return -ENOMEM;
+    if (region_remove(vm->regions, start, end, &next)) {
+        pt_reserve_release(&r);
+        return -ENOMEM;
+    }
+    pt_unmap(vm, start, end, &r);
+    pt_reserve_release(&r);
+    vm_regions_publish(vm, next);
+    return 0;
+}
+
+int vm_unmap(struct vmspace *vm, vaddr_t start, u64 len)
+{
+    vaddr_t end;
+    int err;
+
+    if (!range_round(start, len, &end))
+        return -EINVAL;
+    vm_lock(vm);
+    err = vm_unmap_locked(vm, start, end);
+    vm_unlock(vm);
+    return err;
+}
+
+/* ---- mmap ---- */
+
+/* Where to map len bytes: the hint if it is free, else the highest gap. 0: nowhere. */
+static vaddr_t find_place(struct vmspace *vm, vaddr_t hint, u64 len)
+{
+    const struct region *r;
+    vaddr_t at;
+
+    hint = ROUND_DOWN(hint, PAGE_SIZE);
+    if (hint >= MMAP_LOW && hint <= USER_TOP - len) {
+        r = region_find(vm->regions, hint);
+        if (!r || r->start >= hint + len)
+            return hint;
+    }
+    at = region_find_gap(vm->regions, MMAP_LOW, vm->mmap_top, len);
+    return at ? at : region_find_gap(vm->regions, MMAP_LOW, USER_TOP, len);
+}
+
+/* Makes room at the address that the caller insists on. */
+static s64 place_fixed(struct vmspace *vm, const struct map_request *q, vaddr_t end)
+{
+    const struct region *r = region_find(vm->regions, q->addr);
+    int err;
+
+    if (!r || r->start >= end)
+        return (s64)q->addr;
+    if (q->flags & MAP_NOREPLACE_)
+        return -EEXIST;
+    err = vm_unmap_locked(vm, q->addr, end);
+    return err ? err : (s64)q->addr;
+}
+
+static s64 place(struct vmspace *vm, const struct map_request *q, u64 len)
+{
+    vaddr_t end;
+
+    if (q->flags & MAP_FIXED_) {
+        if (!range_round(q->addr, len, &end))
+            return q->addr % PAGE_SIZE ? -EINVAL : -ENOMEM;
+        if (q->addr < MMAP_LOW)
+            return -EPERM;
+        return place_fixed(vm, q, end);
+    }
+    end = find_place(vm, q->addr, len);
+    return end ? (s64)end : -ENOMEM;
+}
+
+static unsigned request_flags(const struct map_request *q)
+{
+    unsigned flags = q->prot & VM_PROT_MASK;
+
+    if (q->flags & MAP_SHARED_)
+        flags |= VM_SHARED;
+    if (q->flags & MAP_GROWSDOWN_)
+        flags |= VM_GROWSDOWN;
+    if (q->flags & MAP_STACK_)
+        flags |= VM_STACK;
+    if (q->flags & MAP_NO_MAYWRITE_)
+        flags |= VM_NO_MAYWRITE;
+    return flags;
+}
+
+static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm_object *object, u64 len)
+{
+    struct region reg = {.flags = request_flags(q), .object = object, .offset = q->offset, .tag = q->tag};
+    struct region_node *next;
+    s64 at;
+    int err;
+
+    if (vm->mapped_pages + pages(len) > pages(vm->as_limit) || vm->region_count >= REGIONS_MAX)
+        return -ENOMEM;
+    at = place(vm, q, len);
+    if (at < 0)
+        return at;
+    reg.start = (vaddr_t)at;
+    reg.end = reg.start + len;
+    err = region_insert(vm->regions, &reg, &next);
+    if (err)
+        return err;
+    vm_regions_publish(vm, next);
+    return at;
+}
+
+/* Faults the pages in; errors are nobody's business (mmap(2): MAP_POPULATE may fall short). */
+static void populate(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
+{
+    enum fault_access access = prot & PROT_WRITE ? FAULT_WRITE : FAULT_READ;
+
+    for (vaddr_t va = start; va < start + len; va += PAGE_SIZE)
+        if (vm_fault(vm, va, access) > FAULT_RETRY)
+            return;
+}
+
+s64 vm_map(struct vmspace *vm, const struct map_request *q)
+{
+    u64 len = ROUND_UP(q->len, PAGE_SIZE);
+    struct vm_object *object = q->object, *made = NULL;
+    s64 at;
+
+    if (q->len == 0 || q->offset % PAGE_SIZE)
+        return -EINVAL;
+    if (len < q->len || len > USER_TOP)
+        return -ENOMEM;
+    if (q->offset + len < len)
+        return -EOVERFLOW;
+    if (!object && (q->flags & MAP_SHARED_)) {
+        object = made = object_create(NULL, len, NULL);
+        if (!made)
+            return -ENOMEM;
+    }
+    vm_lock(vm);
+    at = map_locked(vm, q, object, len);
+    vm_unlock(vm);
+    if (made)
+        object_put(made);
+    if (at >= 0 && (q->flags & MAP_POPULATE_) && q->prot)
+        populate(vm, (vaddr_t)at, len, q->prot);
+    return at;
+}
+
+/* ---- mprotect ---- */
+
+/* Checks that the range is mapped without holes and may have these permissions; gathers what some region loses. */
+static int protect_check(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned prot, unsigned *take)
+{
+    const struct region *r;
+
+    *take = 0;
+    for (vaddr_t va = start; va < end; va = r->end) {
+        r = region_find(vm->regions, va);
+        if (!r || r->start > va)
+            return -ENOMEM;
+        if ((prot & PROT_WRITE) && (r->flags & VM_SHARED) && (r->flags & VM_NO_MAYWRITE))
+            return -EACCES;
+        *take |= r->flags & VM_PROT_MASK & ~prot;
+    }
+    return 0;
+}
+
+static void set_prot(struct region *r, void *prot)
+{
+    r->flags = (r->flags & ~(unsigned)VM_PROT_MASK) | *(unsigned *)prot;
+}
+
+static int protect_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned prot)
+{
+    struct region_node *next;
+    struct pt_reserve r;
+    unsigned take;
+    int err = protect_check(vm, start, end, prot, &take);
+
+    if (err)
+        return err;
+    if (prot != 0)
+        take &= ~(unsigned)PROT_READ; /* whatever may be used may be read */
+    pt_reserve_init(&r);
+    if ((take & ~(unsigned)PROT_WRITE) && pt_reserve_range(vm, start, end, false, &r))
+        return -ENOMEM;
+    if (region_update(vm->regions, start, end, set_prot, &prot, &next)) {
+        pt_reserve_release(&r);
+        return -ENOMEM;
+    }
+    if (take)
+        pt_restrict(vm, start, end, take, &r);
+    pt_reserve_release(&r);
+    vm_regions_publish(vm, next);
+    return 0;
+}
+
+int vm_protect(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
+{
+    vaddr_t end;
+    int err;
+
+    if (start % PAGE_SIZE)
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    if (!range_round(start, len, &end))
+        return -ENOMEM;
+    vm_lock(vm);
+    err = protect_locked(vm, start, end, prot);
+    vm_unlock(vm);
+    return err;
+}
+
+/* ---- brk ---- */
+
+/* New memory between the old end and the new, or none. */
+static bool brk_grow(struct vmspace *vm, vaddr_t from, vaddr_t to)
+{
+    struct region reg = {.start = from, .end = to, .flags = VM_READ | VM_WRITE | VM_HEAP};
+    const struct region *above = region_find(vm->regions, from);
+    struct region_node *next;
+
+    if (above && above->start < to)
+        return false;
+    if (vm->mapped_pages + pages(to - from) > pages(vm->as_limit) || to - vm->brk_start > vm->data_limit)
+        return false;
+    if (region_insert(vm->regions, &reg, &next))
+        return false;
+    vm_regions_publish(vm, next);
+    return true;
+}
+
+vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk)
+{
+    vaddr_t from, to, result;
+
+    vm_lock(vm);
+    from = ROUND_UP(vm->brk, PAGE_SIZE);
+    to = ROUND_UP(new_brk, PAGE_SIZE);
+    if (new_brk >= vm->brk_start && new_brk < USER_TOP) {
+        if (to > from ? brk_grow(vm, from, to) : to == from || vm_unmap_locked(vm, to, from) == 0)
+            vm->brk = new_brk;
+    }
+    result = vm->brk;
+    vm_unlock(vm);
+    return result;
+}
+
+/* ---- dropping contents ---- */
+
+int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
+{
+    struct pt_reserve r;
+    vaddr_t end;
+    int err = 0;
+
+    if (len == 0)
+        return 0;
+    if (!range_round(start, len, &end))
+        return -EINVAL;
+    vm_lock(vm);
+    if (pt_reserve_unmap(vm, start, end, &r)) {
+        err = -EAGAIN;
+    } else {
+        pt_unmap(vm, start, end, &r);
+        pt_reserve_release(&r);
+    }
+    vm_unlock(vm);
+    return err;
+}
+
+/* Regions of one address space that map [first, last) of an object. */
+static void unmap_object_in(struct vmspace *vm, struct vm_object *o, u64 first, u64 last)
+{
+    u64 from = first << PAGE_SHIFT, to = last > UINT64_MAX >> PAGE_SHIFT ? UINT64_MAX : last << PAGE_SHIFT;
+    const struct region *r;
+
+    for (vaddr_t va = 0; (r = region_find(vm->regions, va)); va = r->end) {
+        u64 lo = MAX(from, r->offset), hi = MIN(to, r->offset + (r->end - r->start));
+        struct pt_reserve reserve;
+
+        if (r->object != o || lo >= hi)
+            continue;
+        /* At most the tables of two paths, from the pages kept for this. */
+        if (pt_reserve_unmap(vm, r->start + (lo - r->offset), r->start + (hi - r->offset), &reserve))
+            continue;
+        pt_unmap(vm, r->start + (lo - r->offset), r->start + (hi - r->offset), &reserve);
+        pt_reserve_release(&reserve);
+    }
+}
+
+void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last)
+{
+    struct vmspace *vm;
+
+    vm_enter();
+    mutex_lock(&vmspaces_lock);
+    list_for_each(vm, &vmspaces, link) {
+        mutex_lock(&vm->lock);
+        unmap_object_in(vm, o, first, last);
+        mutex_unlock(&vm->lock);
+    }
+    mutex_unlock(&vmspaces_lock);
+    vm_leave();
+}

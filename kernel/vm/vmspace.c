@@ -1,0 +1,142 @@
+/*
+ * Address spaces: create, fork, switch, destroy.
+ *
+ * All address spaces are in one list, under vmspaces_lock; one that is being
+ * destroyed stays in it until it is taken out under the lock, so whoever holds
+ * the lock may look at each of them.
+ */
+#include "arch/arch.h"
+#include "lib/errno.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "proc/sched.h"
+#include "vm/check.h"
+#include "vm/kmem.h"
+#include "vm/pgtable.h"
+#include "vm/region.h"
+#include "vm/tlb.h"
+#include "vm/vmspace.h"
+
+struct mutex vmspaces_lock;
+struct list vmspaces = LIST_INIT(vmspaces);
+const struct vm_tag_ops *vm_tag_ops;
+
+void vm_init(void)
+{
+    mutex_init(&vmspaces_lock, "vmspaces", RANK_VMSPACES);
+}
+
+void vm_lock(struct vmspace *vm)
+{
+    vm_enter();
+    mutex_lock(&vm->lock);
+}
+
+void vm_unlock(struct vmspace *vm)
+{
+    struct region_node *stale[ARRAY_SIZE(vm->stale)];
+    u32 count = vm->stale_count;
+
+    for (u32 i = 0; i < count; i++)
+        stale[i] = vm->stale[i];
+    vm->stale_count = 0;
+    mutex_unlock(&vm->lock);
+    vm_leave();
+    while (count > 0)
+        region_tree_put(stale[--count]);
+}
+
+struct vmspace *vmspace_create(void)
+{
+    struct vmspace *vm = kmem_zalloc(sizeof *vm);
+
+    if (!vm)
+        return NULL;
+    vm->root = page_alloc(PAGE_ROOT, ALLOC_ZERO);
+    if (!vm->root) {
+        kmem_free(vm);
+        return NULL;
+    }
+    vm->root->level = PT_LEVELS - 1;
+    arch_root_init(page_data(vm->root));
+    ref_init(&vm->refs);
+    mutex_init(&vm->lock, "vmspace", RANK_VMSPACE);
+    mutex_lock(&vmspaces_lock);
+    list_append(&vmspaces, &vm->link);
+    mutex_unlock(&vmspaces_lock);
+    return vm;
+}
+
+/* What a child takes over from its parent as it is. */
+static void copy_layout(struct vmspace *to, const struct vmspace *from)
+{
+    to->region_count = from->region_count;
+    to->mapped_pages = from->mapped_pages;
+    to->brk_start = from->brk_start;
+    to->brk = from->brk;
+    to->mmap_top = from->mmap_top;
+    to->stack_limit = from->stack_limit;
+    to->arg_start = from->arg_start;
+    to->arg_end = from->arg_end;
+    to->env_start = from->env_start;
+    to->env_end = from->env_end;
+    to->data_limit = from->data_limit;
+    to->as_limit = from->as_limit;
+}
+
+struct vmspace *vmspace_fork(struct vmspace *parent)
+{
+    struct vmspace *child;
+
+    vm_enter();
+    child = vmspace_create();
+    if (child) {
+        mutex_lock(&parent->lock);
+        mutex_lock_nested(&child->lock); /* it is in the list already */
+        child->regions = region_tree_get(parent->regions);
+        copy_layout(child, parent);
+        pt_share(parent, child);
+        mutex_unlock(&child->lock);
+        mutex_unlock(&parent->lock);
+    }
+    vm_leave();
+    vm_count(child ? VMC_fork : VMC_fork_fail, 1);
+    return child;
+}
+
+void vmspace_get(struct vmspace *vm)
+{
+    ref_get(&vm->refs);
+}
+
+void vmspace_put(struct vmspace *vm)
+{
+    if (!ref_put(&vm->refs))
+        return;
+    ASSERT(atomic_load(&vm->cpus) == 0);
+    vm_enter();
+    mutex_lock(&vmspaces_lock);
+    list_remove(&vm->link);
+    mutex_unlock(&vmspaces_lock);
+    pt_drop_all(vm);
+    ASSERT(vm->root->used == 0);
+    page_put(vm->root);
+    vm_leave();
+    region_tree_put(vm->regions); /* may close files */
+    kmem_free(vm);
+}
+
+void vmspace_switch(struct vmspace *prev, struct vmspace *next)
+{
+    u64 bit = 1ul << arch_this_cpu()->id;
+
+    if (next)
+        atomic_fetch_or(&next->cpus, bit);
+    atomic_thread_fence(memory_order_seq_cst); /* before the first walk through next's tables: see tlb.c */
+    if (next)
+        arch_activate(page_paddr(next->root));
+    else
+        arch_activate_kernel();
+    if (prev && prev != next)
+        atomic_fetch_and(&prev->cpus, ~bit); /* no translation of prev is left here */
+}

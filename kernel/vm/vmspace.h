@@ -1,0 +1,20 @@
+/* What the files of vm/ share about address spaces; others use vm.h. */
+#pragma once
+#include "vm/vm.h"
+
+extern struct mutex vmspaces_lock; /* RANK_VMSPACES, before any vm->lock */
+extern struct list vmspaces;       /* struct vmspace.link */
+
+/* Every operation is between these two; unlock also lets go of the old versions of the regions (that may close files). */
+void vm_lock(struct vmspace *vm);
+void vm_unlock(struct vmspace *vm);
+
+/* ---- fault.c, for mmap.c ---- */
+/* vm->lock held. The region that covers va, growing the stack down to it if that is allowed; NULL: none. */
+const struct region *region_at(struct vmspace *vm, vaddr_t va);
+
+/* ---- mmap.c ---- */
+/* Puts a new version of the regions in place of the present one, whose reference is dropped. vm->lock held. */
+void vm_regions_publish(struct vmspace *vm, struct region_node *next);
+/* vm->lock held, start < end: unmaps all of the range. 0 or -ENOMEM (nothing changed). */
+int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;
