@@ -11,16 +11,26 @@
 #include <machine/pte.h>
 
 #define MAX_CPUS 8
+#define KSTACK_SIZE (16 * 1024ul)
 
 /* ---- this CPU ---- */
 struct cpu; /* proc/sched.h */
-static inline struct cpu *arch_this_cpu(void); /* per-CPU pointer; valid only with preemption off or for `current` */
-static inline bool arch_irq_save(void);        /* turns interrupts off; returns whether they were on */
+struct thread;
+#ifndef COWSLIP_HOST
+static inline struct cpu *arch_this_cpu(void);   /* valid only while preemption is off */
+static inline struct thread *arch_current(void); /* the running thread, always right */
+static inline bool arch_irq_save(void);          /* turns interrupts off; returns whether they were on */
 static inline void arch_irq_restore(bool on);
 static inline bool arch_irq_enabled(void);
 static inline void arch_irq_enable(void);
 static inline void arch_irq_disable(void);
 static inline void arch_cpu_relax(void); /* in a spin loop */
+#else
+struct cpu *arch_this_cpu(void);
+struct thread *arch_current(void);
+bool arch_irq_save(void);
+void arch_irq_restore(bool on);
+#endif
 /* Sleeps until an interrupt is pending. Called with interrupts off; returns with them off and the interrupt not yet taken. */
 void arch_cpu_idle(void);
 
@@ -28,7 +38,7 @@ void arch_cpu_idle(void);
 /* Starts every other CPU that the platform reports (no more than MAX_CPUS); each calls sched_cpu_main() with its own struct cpu. */
 void arch_start_cpus(void);
 void arch_send_ipi(u64 cpus); /* makes each CPU of the mask take an interrupt, which calls sched_ipi() there */
-void arch_halt_other_cpus(void); /* for panic */
+void arch_halt_other_cpus(void); /* for panic: asks them to stop */
 
 /* ---- time ---- */
 u64 arch_time_ns(void);               /* monotonic since boot */
@@ -53,13 +63,21 @@ void arch_flush_remote_all(u64 cpus);
 void arch_icache_sync_local(void);
 void arch_icache_sync_remote(u64 cpus);
 
+#ifndef COWSLIP_HOST
 static inline void *arch_phys_to_virt(paddr_t pa); /* through the direct map of RAM */
 static inline paddr_t arch_virt_to_phys(const void *va); /* of a direct-map address */
+#else
+void *arch_phys_to_virt(paddr_t pa);
+paddr_t arch_virt_to_phys(const void *va);
+#endif
 void *arch_map_device(paddr_t pa, size_t size);    /* uncached registers, read-write, for ever */
 /* Maps and unmaps one kernel stack page in the stack area (guard pages are the ones left out); page tables for the
  * whole area exist from boot. */
 void arch_kstack_map(vaddr_t va, paddr_t pa);
 void arch_kstack_unmap(vaddr_t va);
+/* Slots for kernel stacks: the lowest usable address of slot i; below it is unmapped space as large as a stack. */
+u32 arch_kstack_slots(void);
+vaddr_t arch_kstack_slot_base(u32 i);
 
 /* ---- user memory: the only code that opens SUM/SMAP; called by vm/uaccess.c only ----
  * Each returns the number of bytes NOT copied (0: all). A fault on the user side goes through vm_fault; only if that
@@ -101,14 +119,16 @@ static inline void tf_restart_syscall(struct trapframe *tf);
 /* ---- signals: the frame in Linux's layout on the user stack ---- */
 struct ksigframe_args; /* proc/signal.h */
 int arch_signal_deliver(struct trapframe *tf, const struct ksigframe_args *a); /* 0 or -EFAULT */
-int arch_signal_return(struct trapframe *tf, u64 *mask_out);                   /* 0 or -EFAULT */
+/* Takes registers back from the frame at the stack pointer; a->altstack is what it says. 0 or -EFAULT */
+int arch_signal_return(struct trapframe *tf, u64 *mask_out, struct ksigframe_args *a);
 
 /* ---- the platform ---- */
+struct platform_range {
+    paddr_t base;
+    u64 size;
+};
 struct platform {
-    struct {
-        paddr_t base;
-        u64 size;
-    } ram[8], reserved[16];
+    struct platform_range ram[8], reserved[16];
     unsigned ram_count, reserved_count;
     paddr_t initrd;
     u64 initrd_size;
@@ -117,6 +137,8 @@ struct platform {
     char model[64];
     u8 rng_seed[64]; /* /chosen/rng-seed, else zero */
     unsigned rng_seed_len;
+    paddr_t uart;          /* ns16550a registers; 0: none */
+    unsigned uart_irq;
 };
 extern struct platform platform; /* filled before kmain() */
 
@@ -124,4 +146,12 @@ void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; wait
 void arch_reboot(void) __noreturn;
 /* Interrupt lines: drivers register at boot; the handler runs with interrupts off. */
 void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
-void arch_backtrace(const struct trapframe *tf); /* printk, with symbols */
+void arch_backtrace(const struct trapframe *tf); /* printk, with symbols; NULL: from the caller */
+void arch_print_frame(const struct trapframe *tf);
+void arch_early_putc(char c); /* the firmware's console: before there is a driver, and for panics */
+/* The code that a signal handler returns to: position independent, mapped into every program by exec. */
+extern const char sigreturn_code[], sigreturn_code_end[];
+
+/* What the machine calls: */
+void kmain(void) __noreturn;                 /* main.c: boot CPU, interrupts off, `platform` filled */
+void panic_frame(const struct trapframe *tf, const char *fmt, ...) __printf_like(2, 3) __noreturn;

@@ -13,7 +13,6 @@
 #include "lib/refcount.h"
 
 #define SLICE_NS 10000000ul
-#define KSTACK_SIZE (16 * 1024ul)
 
 enum thread_state { THREAD_NEW, THREAD_RUNNABLE, THREAD_RUNNING, THREAD_SLEEPING, THREAD_STOPPED, THREAD_DEAD };
 
@@ -53,8 +52,9 @@ struct thread {
 };
 
 struct cpu {
-    struct thread *current;
-    u64 user_sp_scratch, trap_scratch[4]; /* arch entry code: offsets are checked by static assertions there */
+    struct thread *current;    /* first: arch_current() */
+    u64 kernel_sp;             /* top of current's kernel stack */
+    u64 trap_scratch[4];       /* arch entry code, which checks the offsets of all these */
     u32 id, hw_id;             /* id counts from 0 in order of coming up; hw_id is the hart id */
     bool online, need_resched;
     u32 spin_depth;            /* spin locks held */
@@ -77,10 +77,14 @@ struct cpu {
 extern struct cpu cpus[MAX_CPUS];
 extern u32 cpu_count; /* online */
 
-#define current (arch_this_cpu()->current)
+#define current arch_current()
 
 void sched_init(void);                     /* boot CPU */
+bool sched_cpu_prepare(struct cpu *c);         /* before a CPU's start: makes its idle thread. False: no memory */
 void sched_cpu_main(struct cpu *c) __noreturn; /* a CPU's life after its start: idle loop */
+/* Work before the return to user mode: interrupts on; asked for again until nothing is pending (looked at with them off). */
+bool return_to_user_pending(void);
+void return_to_user_work(struct trapframe *tf);
 /* A thread of the kernel's own, not yet runnable. NULL: no memory. */
 struct thread *kthread_create(void (*fn)(void *), void *arg, const char *name);
 /* The bare thread with a kernel stack that will start in fn(arg); for fork. */

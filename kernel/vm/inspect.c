@@ -2,7 +2,6 @@
  * Looking at address spaces from outside: for /proc and for tools. Each call
  * takes vm->lock for a moment; what it answers may be old when it returns.
  */
-#include "lib/errno.h"
 #include "lib/string.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
@@ -38,22 +37,19 @@ u64 vm_resident(struct vmspace *vm, vaddr_t start, vaddr_t end)
     return count;
 }
 
-/* The page of va for reading, with a reference; faults it in. NULL: not readable. */
-static struct page *remote_page(struct vmspace *vm, vaddr_t va)
+/* Copies within one page; it is faulted in first. False: not readable. */
+static bool read_page(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
 {
-    struct page *page = NULL;
     pte_t leaf;
 
     if (vm_fault(vm, va, FAULT_READ) > FAULT_RETRY)
-        return NULL;
+        return false;
     vm_lock(vm);
     leaf = pt_lookup(vm, va);
-    if (!pte_is_empty(leaf)) {
-        page = pte_page(leaf);
-        page_get(page);
-    }
+    if (!pte_is_empty(leaf))
+        memcpy(dst, (char *)page_data(pte_page(leaf)) + (va & PAGE_MASK), n);
     vm_unlock(vm);
-    return page;
+    return !pte_is_empty(leaf);
 }
 
 size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
@@ -61,13 +57,10 @@ size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
     size_t done = 0;
 
     while (done < n) {
-        size_t offset = (va + done) & PAGE_MASK, part = MIN(n - done, PAGE_SIZE - offset);
-        struct page *page = remote_page(vm, va + done);
+        size_t part = MIN(n - done, PAGE_SIZE - ((va + done) & PAGE_MASK));
 
-        if (!page)
+        if (!read_page(vm, va + done, (char *)dst + done, part))
             break;
-        memcpy((char *)dst + done, (char *)page_data(page) + offset, part);
-        page_put(page);
         done += part;
     }
     return done;

@@ -1,0 +1,176 @@
+/*
+ * RISC-V 64: what portable code sees through arch/arch.h. Privileged
+ * specification 20211203, Sv39; firmware: SBI 1.0.
+ *
+ * In the kernel tp holds this CPU's struct cpu, whose first member is the
+ * running thread, so that `current` is one load and right even if the thread is
+ * moved to another CPU at that moment. In user mode sscratch holds it.
+ */
+#pragma once
+#include "lib/types.h"
+
+#define ARCH_NAME "riscv64"
+#define ARCH_HWCAP 0x112dul /* a c d f i m, as Linux's AT_HWCAP */
+#define ARCH_ELF_MACHINE 243
+
+/* Kernel addresses. The direct map has all RAM at its physical address + DIRECT_MAP. */
+#define DIRECT_MAP 0xffffffc000000000ul
+#define DIRECT_MAP_SIZE (64ul << 30)
+#define KSTACK_AREA 0xffffffe000000000ul
+#define DEVICE_AREA 0xfffffff000000000ul
+#define KERNEL_BASE 0xffffffff80000000ul
+
+struct trapframe {
+    u64 regs[32]; /* x1..x31 at their numbers; regs[0] is the pc, as in Linux's user_regs_struct */
+    u64 sstatus, orig_a0, scause, stval;
+};
+_Static_assert(sizeof(struct trapframe) % 16 == 0, "the stack stays aligned");
+
+struct context { /* what a function call preserves */
+    u64 ra, sp, s[12];
+};
+
+struct fpu_state {
+    u64 f[32];
+    u32 fcsr;
+    bool valid; /* else all zero */
+};
+
+#define REG_RA 1
+#define REG_SP 2
+#define REG_TP 4
+#define REG_A0 10
+#define REG_A7 17
+
+#ifndef COWSLIP_HOST
+#define SSTATUS_SIE (1ul << 1)
+#define SSTATUS_SPIE (1ul << 5)
+#define SSTATUS_SPP (1ul << 8)
+#define SSTATUS_FS (3ul << 13)
+#define SSTATUS_FS_DIRTY (3ul << 13)
+#define SSTATUS_FS_CLEAN (2ul << 13)
+#define SSTATUS_SUM (1ul << 18)
+
+#define csr_read(name)                                    \
+    ({                                                    \
+        u64 _v;                                           \
+        __asm__ volatile("csrr %0, " #name : "=r"(_v) :: "memory"); \
+        _v;                                               \
+    })
+#define csr_write(name, v) __asm__ volatile("csrw " #name ", %0" ::"r"((u64)(v)) : "memory")
+#define csr_set(name, v) __asm__ volatile("csrs " #name ", %0" ::"r"((u64)(v)) : "memory")
+#define csr_clear(name, v) __asm__ volatile("csrc " #name ", %0" ::"r"((u64)(v)) : "memory")
+
+static inline struct cpu *arch_this_cpu(void)
+{
+    struct cpu *c;
+
+    __asm__ volatile("mv %0, tp" : "=r"(c));
+    return c;
+}
+
+static inline struct thread *arch_current(void)
+{
+    struct thread *t;
+
+    __asm__ volatile("ld %0, 0(tp)" : "=r"(t));
+    return t;
+}
+
+static inline bool arch_irq_save(void)
+{
+    u64 old;
+
+    __asm__ volatile("csrrci %0, sstatus, 2" : "=r"(old)::"memory");
+    return old & SSTATUS_SIE;
+}
+
+static inline void arch_irq_enable(void)
+{
+    __asm__ volatile("csrsi sstatus, 2" ::: "memory");
+}
+
+static inline void arch_irq_disable(void)
+{
+    __asm__ volatile("csrci sstatus, 2" ::: "memory");
+}
+
+static inline void arch_irq_restore(bool on)
+{
+    if (on)
+        arch_irq_enable();
+}
+
+static inline bool arch_irq_enabled(void)
+{
+    return csr_read(sstatus) & SSTATUS_SIE;
+}
+
+static inline void arch_cpu_relax(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+static inline void *arch_phys_to_virt(paddr_t pa)
+{
+    return (void *)(pa.pa + DIRECT_MAP);
+}
+
+static inline paddr_t arch_virt_to_phys(const void *va)
+{
+    return (paddr_t){(u64)va - DIRECT_MAP};
+}
+#endif
+
+static inline u64 tf_syscall_number(const struct trapframe *tf)
+{
+    return tf->regs[REG_A7];
+}
+
+static inline u64 tf_syscall_arg(const struct trapframe *tf, unsigned i)
+{
+    return i == 0 ? tf->orig_a0 : tf->regs[REG_A0 + i];
+}
+
+static inline void tf_set_result(struct trapframe *tf, u64 v)
+{
+    tf->regs[REG_A0] = v;
+}
+
+static inline u64 tf_result(const struct trapframe *tf)
+{
+    return tf->regs[REG_A0];
+}
+
+static inline vaddr_t tf_pc(const struct trapframe *tf)
+{
+    return tf->regs[0];
+}
+
+static inline vaddr_t tf_sp(const struct trapframe *tf)
+{
+    return tf->regs[REG_SP];
+}
+
+static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp)
+{
+    tf->regs[REG_SP] = sp;
+}
+
+static inline void tf_set_tls(struct trapframe *tf, u64 tls)
+{
+    tf->regs[REG_TP] = tls;
+}
+
+static inline void tf_restart_syscall(struct trapframe *tf)
+{
+    tf->regs[REG_A0] = tf->orig_a0;
+    tf->regs[0] -= 4; /* ecall has no compressed form */
+}
+
+/* The same, but through restart_syscall(2). */
+static inline void tf_restart_syscall_block(struct trapframe *tf)
+{
+    tf_restart_syscall(tf);
+    tf->regs[REG_A7] = 128;
+}

@@ -1,0 +1,57 @@
+/* The platform-level interrupt controller (RISC-V PLIC specification 1.0): lines to handlers. */
+#include "lib/print.h"
+#include "machine.h"
+
+#define PRIORITY(line) ((line) * 4ul)
+#define ENABLE(context) (0x2000 + (context) * 0x80ul)
+#define THRESHOLD(context) (0x200000 + (context) * 0x1000ul)
+#define CLAIM(context) (THRESHOLD(context) + 4)
+#define PLIC_SIZE 0x600000
+#define LINES 96
+
+static struct {
+    void (*fn)(void *);
+    void *arg;
+} handlers[LINES];
+static volatile u8 *plic;
+
+static volatile u32 *reg(u64 offset)
+{
+    return (volatile u32 *)(plic + offset);
+}
+
+static u32 context_of(u32 cpu)
+{
+    return machine.plic_context[cpu];
+}
+
+void plic_init_cpu(u32 cpu)
+{
+    if (machine.plic.pa == 0 || context_of(cpu) == UINT32_MAX)
+        return;
+    if (!plic)
+        plic = arch_map_device(machine.plic, PLIC_SIZE);
+    *reg(THRESHOLD(context_of(cpu))) = 0;
+}
+
+/* All lines go to the boot CPU: the handlers are short and wake threads elsewhere. */
+void arch_irq_register(unsigned line, void (*handler)(void *), void *arg)
+{
+    if (!plic || line == 0 || line >= LINES)
+        panic("interrupt line %u cannot be registered", line);
+    handlers[line].fn = handler;
+    handlers[line].arg = arg;
+    *reg(PRIORITY(line)) = 1;
+    *reg(ENABLE(context_of(0)) + line / 32 * 4) |= 1u << line % 32;
+}
+
+void plic_handle(void)
+{
+    u32 context = context_of(arch_this_cpu()->id), line = *reg(CLAIM(context));
+
+    if (line == 0)
+        return;
+    if (line < LINES && handlers[line].fn)
+        handlers[line].fn(handlers[line].arg);
+    *reg(CLAIM(context)) = line;
+}
