@@ -58,8 +58,10 @@ enum lock_rank {
     RANK_TIMER = 180,
     RANK_KMEM = 190,
     RANK_PAGE = 200,      /* the page allocator */
+    RANK_RANDOM = 205,
     RANK_DEV = 210,       /* device registers */
-    RANK_LOG = 220,       /* the kernel log: innermost */
+    RANK_LOG = 220,       /* the kernel log */
+    RANK_CONSOLE = 230,   /* the serial line's rings: innermost, so that anybody may log */
 };
 
 struct CAPABILITY("spinlock") spinlock {

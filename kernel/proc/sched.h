@@ -52,7 +52,7 @@ struct thread {
 };
 
 struct cpu {
-    struct thread *current;    /* first: arch_current() */
+    struct thread *thread;     /* the running one; first: arch_current() */
     u64 kernel_sp;             /* top of current's kernel stack */
     u64 trap_scratch[4];       /* arch entry code, which checks the offsets of all these */
     u32 id, hw_id;             /* id counts from 0 in order of coming up; hw_id is the hart id */

@@ -6,6 +6,7 @@
 #pragma once
 #include "lib/types.h"
 
+void kmem_init(void); /* after page_init */
 void *kmem_alloc(size_t size) __must_check; /* 16-byte aligned, or NULL */
 void *kmem_zalloc(size_t size) __must_check;
 void *kmem_resize(void *old, size_t old_size, size_t new_size) __must_check; /* NULL: old is still valid */

@@ -16,6 +16,7 @@
  * Locks: the zones' spin lock (RANK_PAGE); per-CPU caches with interrupts off.
  */
 #pragma once
+#include "arch/arch.h"
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/types.h"
@@ -87,11 +88,30 @@ static inline u32 page_refs(const struct page *p)
     return atomic_load_explicit(&((struct page *)(uintptr_t)p)->refs, memory_order_acquire);
 }
 
-/* All three cost a few instructions. The frame must be RAM. */
+/* All cost a few instructions. The frame must be RAM. */
+#ifndef COWSLIP_HOST
+extern struct page *page_array; /* the descriptor of frame page_first, and so on to page_last */
+extern u64 page_first, page_last;
+static inline struct page *page_of(paddr_t pa)
+{
+    return page_array + ((pa.pa >> PAGE_SHIFT) - page_first);
+}
+static inline paddr_t page_paddr(const struct page *p)
+{
+    return (paddr_t){((u64)(p - page_array) + page_first) << PAGE_SHIFT};
+}
+static inline void *page_data(const struct page *p) /* its bytes, through the direct map */
+{
+    return arch_phys_to_virt(page_paddr(p));
+}
+#else
 struct page *page_of(paddr_t pa);
 paddr_t page_paddr(const struct page *p);
-void *page_data(const struct page *p); /* its bytes, through the direct map */
-bool page_is_ram(paddr_t pa);          /* has a descriptor */
+void *page_data(const struct page *p);
+#endif
+bool page_is_ram(paddr_t pa); /* has a descriptor */
+/* Gives memory that was reserved at boot (the initrd) to the allocator; whole pages inside only. */
+void page_free_range(paddr_t start, u64 size);
 
 /* The page of zeros that untouched private memory reads from. Counted like any other; never freed. */
 extern struct page *page_zero;
@@ -101,5 +121,10 @@ struct page_stats {
 };
 void page_stats(struct page_stats *out);
 
-/* For the checker (vm/check.c), with the machine stopped: calls fn for each descriptor. */
+#ifdef COWSLIP_DEBUG
+extern _Atomic s64 alloc_fail_countdown; /* tests: the allocation that takes it to 0 fails; negative: off */
+#endif
+bool alloc_should_fail(void); /* kmem.c asks too */
+
+/* For the checker (vm/check.c): calls fn for each descriptor. */
 void page_for_each(void (*fn)(struct page *p, void *arg), void *arg);

@@ -19,12 +19,12 @@ static u64 this_cpu_bit(void)
 /* Whether this CPU runs vm; the others that do. Preemption is off: the answer stays true until it is on again. */
 static bool running_here(struct vmspace *vm, u64 *others)
 {
-    u64 cpus;
+    u64 mask;
 
     atomic_thread_fence(memory_order_seq_cst);
-    cpus = atomic_load_explicit(&vm->cpus, memory_order_relaxed);
-    *others = cpus & ~this_cpu_bit();
-    return cpus & this_cpu_bit();
+    mask = atomic_load_explicit(&vm->cpus, memory_order_relaxed);
+    *others = mask & ~this_cpu_bit();
+    return mask & this_cpu_bit();
 }
 
 void tlb_flush_all(struct vmspace *vm)

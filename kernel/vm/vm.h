@@ -76,6 +76,8 @@ void object_truncate(struct vm_object *o, u64 size);
 /* Drops the whole pages inside [start, end) (hole punching). */
 void object_punch(struct vm_object *o, u64 start, u64 end);
 
+u64 object_pages_total(void); /* of all objects, for /proc/meminfo */
+
 /* ---- regions ---- */
 
 enum region_flags {

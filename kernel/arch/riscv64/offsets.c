@@ -2,7 +2,7 @@
 #include "asm.h"
 #include "machine.h"
 
-_Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "asm.h");
+_Static_assert(offsetof(struct cpu, thread) == CPU_CURRENT, "asm.h");
 _Static_assert(offsetof(struct cpu, kernel_sp) == CPU_KERNEL_SP, "asm.h");
 _Static_assert(offsetof(struct cpu, trap_scratch) == CPU_SCRATCH, "asm.h");
 _Static_assert(sizeof(struct trapframe) == TF_SIZE, "asm.h");

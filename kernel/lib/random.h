@@ -1,0 +1,7 @@
+/* Random numbers: ChaCha20 (RFC 8439) with fast key erasure. Any context. */
+#pragma once
+#include "lib/types.h"
+
+void random_seed(const void *seed, size_t n); /* mixes in; may be called again */
+void random_bytes(void *buf, size_t n);
+u64 random_u64(void);

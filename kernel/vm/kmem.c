@@ -1,0 +1,195 @@
+/*
+ * Kernel memory of any size. Up to 2032 bytes: a page cut into objects of one size
+ * class, with the list of free objects inside the page. Above: runs of pages.
+ *
+ * struct page of a cut page: lock = object size, used = objects in use, link in
+ * its class's list while it has both free and used objects. One wholly free
+ * page per class may stay. Lock: one for each class (RANK_KMEM).
+ */
+#include "vm/kmem.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "vm/page.h"
+
+#define POISON 0x5a
+static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 2032};
+
+struct class {
+    struct spinlock lock;
+    struct list partial; /* pages with at least one free object */
+    u32 empty;           /* of them, how many are wholly free */
+};
+static struct class classes[ARRAY_SIZE(sizes)];
+
+struct free_object {
+    struct free_object *next;
+};
+
+static unsigned class_of(size_t size)
+{
+    unsigned c = 0;
+
+    while (sizes[c] < size)
+        c++;
+    return c;
+}
+
+void kmem_init(void)
+{
+    for (unsigned c = 0; c < ARRAY_SIZE(sizes); c++) {
+        spin_init(&classes[c].lock, "kmem", RANK_KMEM);
+        list_init(&classes[c].partial);
+    }
+}
+
+static struct free_object **free_head(struct page *p)
+{
+    return (struct free_object **)page_data(p);
+}
+
+/* The first 16 bytes of a cut page are its header: the head of the free list. */
+#define HEADER 16
+
+static struct page *page_cut(unsigned size)
+{
+    struct page *p = page_alloc(PAGE_KERNEL, 0);
+    char *base;
+
+    if (!p)
+        return NULL;
+    base = page_data(p);
+    p->lock = size;
+    *free_head(p) = NULL;
+    for (size_t at = HEADER; at + size <= PAGE_SIZE; at += size) {
+        struct free_object *o = (struct free_object *)(base + at);
+        o->next = *free_head(p);
+        *free_head(p) = o;
+    }
+    return p;
+}
+
+static void *take_locked(struct class *k, struct page *p)
+{
+    struct free_object *o = *free_head(p);
+
+    *free_head(p) = o->next;
+    if (p->used++ == 0)
+        k->empty--;
+    if (!*free_head(p))
+        list_remove(&p->link);
+    return o;
+}
+
+static void *small_alloc(unsigned c)
+{
+    struct class *k = &classes[c];
+    struct page *fresh = NULL;
+    void *o = NULL;
+
+    spin_lock(&k->lock);
+    if (list_empty(&k->partial)) {
+        spin_unlock(&k->lock);
+        fresh = page_cut(sizes[c]);
+        if (!fresh)
+            return NULL;
+        spin_lock(&k->lock);
+        list_push(&k->partial, &fresh->link);
+        k->empty++;
+    }
+    o = take_locked(k, list_first(&k->partial, struct page, link));
+    spin_unlock(&k->lock);
+    return o;
+}
+
+void *kmem_alloc(size_t size)
+{
+    unsigned order = 0;
+    struct page *p;
+
+    if (alloc_should_fail())
+        return NULL;
+    if (size <= sizes[ARRAY_SIZE(sizes) - 1])
+        return small_alloc(class_of(size));
+    while (PAGE_SIZE << order < size)
+        if (++order > 10)
+            return NULL;
+    p = page_alloc_run(order, PAGE_KERNEL, 0);
+    return p ? page_data(p) : NULL;
+}
+
+void *kmem_zalloc(size_t size)
+{
+    void *o = kmem_alloc(size);
+
+    return o ? memset(o, 0, size) : NULL;
+}
+
+#ifdef COWSLIP_DEBUG
+static void check_not_free(struct page *p, const void *o)
+{
+    for (struct free_object *f = *free_head(p); f; f = f->next)
+        if (f == o)
+            panic("kmem_free: %p is free already", o);
+}
+#endif
+
+static void small_free(struct page *p, void *o)
+{
+    struct class *k = &classes[class_of(p->lock)];
+    struct page *surplus = NULL;
+
+    ASSERT(((u64)o - (u64)page_data(p) - HEADER) % p->lock == 0);
+    spin_lock(&k->lock);
+#ifdef COWSLIP_DEBUG
+    check_not_free(p, o);
+    memset(o, POISON, p->lock);
+#endif
+    ASSERT(p->used > 0);
+    if (!*free_head(p))
+        list_push(&k->partial, &p->link);
+    ((struct free_object *)o)->next = *free_head(p);
+    *free_head(p) = o;
+    if (--p->used == 0 && ++k->empty > 1) {
+        list_remove(&p->link);
+        k->empty--;
+        surplus = p;
+    }
+    spin_unlock(&k->lock);
+    if (surplus) {
+        surplus->lock = 0;
+        page_put(surplus);
+    }
+}
+
+void kmem_free(void *o)
+{
+    struct page *p;
+
+    if (!o)
+        return;
+    p = page_of(arch_virt_to_phys(o));
+    ASSERT(p->kind == PAGE_KERNEL);
+    if (p->lock)
+        small_free(p, o);
+    else
+        page_put(p);
+}
+
+void *kmem_resize(void *old, size_t old_size, size_t new_size)
+{
+    void *new = kmem_alloc(new_size);
+
+    if (!new)
+        return NULL;
+    memcpy(new, old, MIN(old_size, new_size));
+    kmem_free(old);
+    return new;
+}
+
+char *kmem_strdup(const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *copy = kmem_alloc(n);
+
+    return copy ? memcpy(copy, s, n) : NULL;
+}

@@ -1,0 +1,356 @@
+/*
+ * Page descriptors and the allocator: buddies for runs of 2^order pages, and a
+ * cache of single pages for each CPU in front of them.
+ *
+ * What stays true: a page is in a free list, in one CPU's cache, or somebody's.
+ * The first page of a free run has PAGE_F_HEAD and its order; free_pages counts
+ * all of the buddy's. Locks: `zone` (RANK_PAGE); caches with interrupts off.
+ */
+#include "vm/page.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "proc/sched.h"
+#include "vm/table.h"
+#include "vm/vm.h"
+
+#define ORDERS 11
+#define BATCH 32
+#define POISON 0x6b
+
+struct page *page_array, *page_zero;
+u64 page_first, page_last;
+
+static struct spinlock zone = SPINLOCK_INIT("page allocator", RANK_PAGE);
+static struct list free_lists[ORDERS];
+static u64 free_pages, total_pages, reserve_pages;
+
+/* ---- planted failures ---- */
+
+#ifdef COWSLIP_DEBUG
+_Atomic s64 alloc_fail_countdown = -1;
+
+bool alloc_should_fail(void)
+{
+    return atomic_load_explicit(&alloc_fail_countdown, memory_order_relaxed) >= 0 &&
+           atomic_fetch_sub(&alloc_fail_countdown, 1) == 0;
+}
+
+static void poison(struct page *p, unsigned order)
+{
+    memset(page_data(p), POISON, PAGE_SIZE << order);
+}
+
+static void poison_check(struct page *p)
+{
+    const u64 *word = page_data(p);
+
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof *word; i++)
+        if (word[i] != 0x6b6b6b6b6b6b6b6bul)
+            panic("free page %#lx was written to at offset %#lx: %#lx", page_paddr(p).pa, i * sizeof *word, word[i]);
+}
+#else
+bool alloc_should_fail(void)
+{
+    return false;
+}
+
+static void poison(struct page *p, unsigned order)
+{
+    (void)p, (void)order;
+}
+
+static void poison_check(struct page *p)
+{
+    (void)p;
+}
+#endif
+
+/* ---- buddies; zone locked ---- */
+
+static struct page *buddy_of(struct page *p, unsigned order)
+{
+    u64 frame = (page_paddr(p).pa >> PAGE_SHIFT) ^ (1ul << order);
+
+    return frame >= page_first && frame <= page_last ? page_of((paddr_t){frame << PAGE_SHIFT}) : NULL;
+}
+
+static bool is_free_run(const struct page *p, unsigned order)
+{
+    return p && p->kind == PAGE_FREE && (p->flags & PAGE_F_HEAD) && p->order == order;
+}
+
+static void buddy_free_locked(struct page *p, unsigned order)
+{
+    free_pages += 1ul << order;
+    for (; order < ORDERS - 1; order++) {
+        struct page *buddy = buddy_of(p, order);
+        if (!is_free_run(buddy, order))
+            break;
+        list_remove(&buddy->link);
+        buddy->flags = 0;
+        p = p < buddy ? p : buddy;
+    }
+    p->flags = PAGE_F_HEAD;
+    p->order = (u8)order;
+    list_push(&free_lists[order], &p->link);
+}
+
+static struct page *buddy_alloc_locked(unsigned order)
+{
+    unsigned from = order;
+    struct page *p;
+
+    while (from < ORDERS && list_empty(&free_lists[from]))
+        from++;
+    if (from == ORDERS)
+        return NULL;
+    p = list_first(&free_lists[from], struct page, link);
+    list_remove(&p->link);
+    while (from > order) {
+        struct page *half = p + (1ul << --from);
+        half->flags = PAGE_F_HEAD;
+        half->order = (u8)from;
+        list_push(&free_lists[from], &half->link);
+    }
+    p->flags = 0;
+    free_pages -= 1ul << order;
+    return p;
+}
+
+/* ---- boot ---- */
+
+static bool is_reserved(u64 frame)
+{
+    u64 pa = frame << PAGE_SHIFT;
+
+    if (platform.initrd_size && pa + PAGE_SIZE > platform.initrd.pa && pa < platform.initrd.pa + platform.initrd_size)
+        return true;
+    for (unsigned i = 0; i < platform.reserved_count; i++)
+        if (pa + PAGE_SIZE > platform.reserved[i].base.pa && pa < platform.reserved[i].base.pa + platform.reserved[i].size)
+            return true;
+    return false;
+}
+
+/* The lowest run of frames of this bank that nothing else needs; 0: none. */
+static u64 find_frames(const struct platform_range *bank, u64 count)
+{
+    u64 start = ROUND_UP(bank->base.pa, PAGE_SIZE) >> PAGE_SHIFT, end = (bank->base.pa + bank->size) >> PAGE_SHIFT;
+    u64 run = 0;
+
+    for (u64 f = start; f < end; f++) {
+        run = is_reserved(f) ? 0 : run + 1;
+        if (run == count)
+            return f + 1 - count;
+    }
+    return 0;
+}
+
+/* Sets the descriptors up, all reserved, in the first place of RAM that is large enough. */
+static void place_descriptors(void)
+{
+    u64 bytes, frame = 0;
+
+    page_first = UINT64_MAX;
+    for (unsigned i = 0; i < platform.ram_count; i++) {
+        page_first = MIN(page_first, platform.ram[i].base.pa >> PAGE_SHIFT);
+        page_last = MAX(page_last, ((platform.ram[i].base.pa + platform.ram[i].size) >> PAGE_SHIFT) - 1);
+    }
+    bytes = (page_last - page_first + 1) * sizeof(struct page);
+    for (unsigned i = 0; i < platform.ram_count && !frame; i++)
+        frame = find_frames(&platform.ram[i], (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    if (!frame || platform.reserved_count == ARRAY_SIZE(platform.reserved))
+        panic("no room for page descriptors");
+    page_array = arch_phys_to_virt((paddr_t){frame << PAGE_SHIFT});
+    memset(page_array, 0, bytes);
+    platform.reserved[platform.reserved_count++] =
+        (struct platform_range){{frame << PAGE_SHIFT}, ROUND_UP(bytes, PAGE_SIZE)};
+    for (u64 f = page_first; f <= page_last; f++)
+        page_of((paddr_t){f << PAGE_SHIFT})->kind = PAGE_RESERVED;
+}
+
+static void give(u64 frame)
+{
+    struct page *p = page_of((paddr_t){frame << PAGE_SHIFT});
+
+    p->kind = PAGE_FREE;
+    poison(p, 0);
+    total_pages++;
+    buddy_free_locked(p, 0);
+}
+
+void page_free_range(paddr_t start, u64 size)
+{
+    u64 last = (start.pa + size) >> PAGE_SHIFT;
+
+    for (u64 f = (start.pa + PAGE_MASK) >> PAGE_SHIFT; f < last; f++) {
+        spin_lock(&zone);
+        give(f);
+        spin_unlock(&zone);
+    }
+}
+
+void page_init(void)
+{
+    for (unsigned i = 0; i < ORDERS; i++)
+        list_init(&free_lists[i]);
+    place_descriptors();
+    for (unsigned i = 0; i < platform.ram_count; i++) {
+        u64 end = (platform.ram[i].base.pa + platform.ram[i].size) >> PAGE_SHIFT;
+        for (u64 f = (platform.ram[i].base.pa + PAGE_MASK) >> PAGE_SHIFT; f < end; f++)
+            if (!is_reserved(f))
+                give(f);
+    }
+    reserve_pages = MIN(64ul, total_pages / 64);
+    page_zero = page_alloc(PAGE_DATA, ALLOC_ZERO);
+    ASSERT(page_zero);
+}
+
+bool page_is_ram(paddr_t pa)
+{
+    u64 frame = pa.pa >> PAGE_SHIFT;
+
+    return frame >= page_first && frame <= page_last;
+}
+
+/* ---- allocation ---- */
+
+static bool may_take(u64 count, enum alloc_flags flags)
+{
+    return free_pages >= count + (flags & ALLOC_RESERVE ? 0 : reserve_pages);
+}
+
+/* Interrupts off. */
+static void cache_refill(struct cpu *c, enum alloc_flags flags)
+{
+    spin_lock(&zone);
+    while (c->page_cache_count < BATCH && may_take(1, flags))
+        c->page_cache[c->page_cache_count++] = buddy_alloc_locked(0);
+    spin_unlock(&zone);
+}
+
+static void cache_drain(struct cpu *c, u32 keep)
+{
+    spin_lock(&zone);
+    while (c->page_cache_count > keep)
+        buddy_free_locked(c->page_cache[--c->page_cache_count], 0);
+    spin_unlock(&zone);
+}
+
+static struct page *hand_out(struct page *p, unsigned order, enum page_kind kind, enum alloc_flags flags)
+{
+    for (unsigned i = 0; i < 1u << order; i++)
+        poison_check(p + i);
+    p->kind = (u8)kind;
+    p->order = (u8)order;
+    p->flags = 0;
+    p->used = 0;
+    p->lock = 0;
+    atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
+    if (flags & ALLOC_ZERO)
+        memset(page_data(p), 0, PAGE_SIZE << order);
+    return p;
+}
+
+struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
+{
+    struct page *p = NULL;
+    struct cpu *c;
+    bool on;
+
+    if (alloc_should_fail())
+        return NULL;
+    on = arch_irq_save();
+    c = arch_this_cpu();
+    if (c->page_cache_count == 0)
+        cache_refill(c, flags);
+    if (c->page_cache_count > 0)
+        p = c->page_cache[--c->page_cache_count];
+    arch_irq_restore(on);
+    if (!p)
+        return NULL;
+    vm_count(VMC_pgalloc, 1);
+    return hand_out(p, 0, kind, flags);
+}
+
+struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flags flags)
+{
+    struct page *p = NULL;
+
+    if (order == 0)
+        return page_alloc(kind, flags);
+    if (order >= ORDERS || alloc_should_fail())
+        return NULL;
+    spin_lock(&zone);
+    if (may_take(1ul << order, flags))
+        p = buddy_alloc_locked(order);
+    spin_unlock(&zone);
+    if (!p)
+        return NULL;
+    vm_count(VMC_pgalloc, 1ul << order);
+    for (unsigned i = 1; i < 1u << order; i++)
+        p[i].kind = (u8)kind;
+    return hand_out(p, order, kind, flags);
+}
+
+void page_free(struct page *p)
+{
+    unsigned order = p->order;
+    bool on;
+
+    ASSERT(p->kind != PAGE_FREE && p->kind != PAGE_RESERVED && page_refs(p) == 0);
+    poison(p, order);
+    for (unsigned i = 0; i < 1u << order; i++)
+        p[i].kind = PAGE_FREE;
+    p->flags = 0;
+    vm_count(VMC_pgfree, 1ul << order);
+    if (order > 0) {
+        spin_lock(&zone);
+        buddy_free_locked(p, order);
+        spin_unlock(&zone);
+        return;
+    }
+    on = arch_irq_save();
+    if (arch_this_cpu()->page_cache_count == ARRAY_SIZE(arch_this_cpu()->page_cache))
+        cache_drain(arch_this_cpu(), ARRAY_SIZE(arch_this_cpu()->page_cache) - BATCH);
+    arch_this_cpu()->page_cache[arch_this_cpu()->page_cache_count++] = p;
+    arch_irq_restore(on);
+}
+
+void page_put(struct page *p)
+{
+    if (page_put_last(p))
+        page_free(p);
+}
+
+/* Other CPUs' counts are read as they stand: exact when nobody allocates. */
+void page_stats(struct page_stats *out)
+{
+    *out = (struct page_stats){.total = total_pages, .reserve = reserve_pages};
+    spin_lock(&zone);
+    out->free = free_pages;
+    for (u32 i = 0; i < MAX_CPUS; i++)
+        out->free += cpus[i].page_cache_count;
+    spin_unlock(&zone);
+}
+
+void page_for_each(void (*fn)(struct page *p, void *arg), void *arg)
+{
+    for (u64 f = page_first; f <= page_last; f++)
+        fn(page_of((paddr_t){f << PAGE_SHIFT}), arg);
+}
+
+/* ---- the lock of table pages ---- */
+
+void page_lock(struct page *p)
+{
+    preempt_disable();
+    while (atomic_exchange_explicit(&p->lock, 1, memory_order_acquire))
+        while (atomic_load_explicit(&p->lock, memory_order_relaxed))
+            arch_cpu_relax();
+}
+
+void page_unlock(struct page *p)
+{
+    atomic_store_explicit(&p->lock, 0, memory_order_release);
+    preempt_enable();
+}
