@@ -56,6 +56,7 @@ enum lock_rank {
     RANK_WAITQ = 160,
     RANK_SCHED = 170,     /* one CPU's run queue; two by CPU number */
     RANK_TIMER = 180,
+    RANK_KSTACK = 185,    /* the cache of kernel stacks */
     RANK_KMEM = 190,
     RANK_PAGE = 200,      /* the page allocator */
     RANK_RANDOM = 205,

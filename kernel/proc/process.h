@@ -53,7 +53,7 @@ struct process {
     u32 pid, pgid;              /* pgid: process_lock */
     struct session *session;    /* process_lock */
     struct process *parent;     /* process_lock; init's is NULL */
-    struct list children, sibling_link, all_link; /* process_lock */
+    struct list children, sibling_link, all_link, hash_link; /* process_lock */
     struct list threads;        /* thread.process_link; process_lock */
     u32 thread_count;
     struct thread *leader;
@@ -84,6 +84,9 @@ struct process {
     bool is_subreaper;
     u64 child_utime_ns, child_stime_ns; /* of reaped children; process_lock */
     u64 dead_utime_ns, dead_stime_ns;   /* of its own ended threads; process_lock */
+    u64 faults_at_exit;
+    struct thread *execing;     /* this thread replaces the program: the others are to go; siglock */
+    struct waitq thread_wait;   /* the exec-ing thread waits here for them */
     struct { u64 minor, major; } child_faults;
     struct timer alarm;             /* ITIMER_REAL */
     u64 alarm_interval_ns;
@@ -111,6 +114,12 @@ struct process *process_next(u32 pid);
 struct vmspace *process_vm_get(struct process *p);     /* with a reference; NULL after exit and for kernel threads */
 struct file_table *process_files_get(struct process *p); /* with a reference (file_table_put); NULL after exit */
 u32 process_count(void), thread_count_all(void);
+/* For fork.c and exit.c: joining (numbers; -EAGAIN at a limit) and leaving the tables. _locked: process_lock. */
+int process_add_thread(struct process *p, struct thread *t, bool new_process) __must_check;
+void process_remove_thread_locked(struct process *p, struct thread *t);
+void process_remove_locked(struct process *p);
+void process_take_leader_locked(struct process *p, struct thread *t);
+void process_for_each_locked(void (*fn)(struct process *p, void *arg), void *arg);
 
 /* ---- fork.c ---- */
 struct clone_args {
@@ -152,7 +161,7 @@ void process_usage(struct process *p, bool children, struct rusage_ns *out);
 int process_setpgid(u32 pid, u32 pgid);
 s64 process_setsid(void);
 /* Does group pgid have a member whose parent is in another group of the same session? (no: orphaned) */
-bool pgrp_is_orphaned(u32 pgid);
+bool pgrp_is_orphaned(u32 pgid), pgrp_is_orphaned_locked(u32 pgid);
 bool pgrp_in_session(u32 pgid, struct session *s);
 
 /* May the running process signal p? */

@@ -18,11 +18,15 @@ enum thread_state { THREAD_NEW, THREAD_RUNNABLE, THREAD_RUNNING, THREAD_SLEEPING
 
 struct process;
 struct vmspace;
+struct timer;
+void signal_handle(struct trapframe *tf); /* proc/signal.h */
+bool signal_pending(void), signal_fatal_pending(void);
 
 struct thread {
     struct list run_link;      /* run queue; cpu->lock */
     struct list process_link;  /* process->threads; RANK_PROC lock */
-    struct list wait_link;     /* the wait queue slept on; its lock */
+    void (*start_fn)(void *);  /* what a new thread runs */
+    void *start_arg;
     struct context context;
     struct refcount refs;
     struct process *process;   /* NULL: a kernel thread */
@@ -35,7 +39,7 @@ struct thread {
     vaddr_t kstack;            /* lowest address; KSTACK_SIZE bytes */
     struct trapframe *frame;   /* user threads: top of the stack */
     struct fpu_state fpu;
-    bool interruptible;        /* the present sleep ends on a signal */
+    u32 interruptible;         /* enum sleep_kind of the present sleep */
     _Atomic bool need_signal;  /* look for signals before returning to user */
     u32 preempt_count;
     u64 utime_ns, stime_ns, last_ns;
@@ -45,8 +49,9 @@ struct thread {
     bool restore_sigmask;      /* sigsuspend, ppoll, pselect */
     void *siginfo;             /* signal.c */
     struct { vaddr_t sp; u64 size; u32 flags; } altstack;
-    vaddr_t clear_child_tid, robust_list;
-    u32 held_ranks[8], held_count; /* debug: mutex ranks held */
+    vaddr_t clear_child_tid, set_child_tid, robust_list;
+    struct list hash_link;     /* process.c: by tid; process_lock */
+    u32 held_ranks[12], held_count; /* debug: mutex ranks held */
     struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
     u32 vm_depth;              /* vm/check.c: how often it is inside */
 };
@@ -60,7 +65,7 @@ struct cpu {
     u32 spin_depth;            /* spin locks held */
     bool spin_irq_saved;       /* interrupts were on at the outermost */
     u16 spin_ranks[8];
-    struct thread *idle;
+    struct thread *idle, *switched_from;
     struct vmspace *active_vm; /* loaded root; NULL: kernel's */
     struct spinlock lock;      /* RANK_SCHED */
     struct list run_queue;
@@ -68,6 +73,7 @@ struct cpu {
     u64 slice_end_ns;
     struct list timers;        /* proc/timer.c, sorted; RANK_TIMER */
     struct spinlock timer_lock;
+    struct timer *timer_running; /* its callback has not returned */
     u64 idle_ns, user_ns, system_ns, context_switches;
     struct page *page_cache[64]; /* vm/page.c: per-CPU cache of free pages, interrupts off */
     u32 page_cache_count;
@@ -80,6 +86,11 @@ extern u32 cpu_count; /* online */
 #define current arch_current()
 
 void sched_init(void);                     /* boot CPU */
+void thread_init(void);                    /* after page_init */
+void thread_prepare(struct thread *t);     /* the context of a new thread; for thread_alloc */
+void thread_wake(struct thread *t);        /* from a sleep; nothing if it does not sleep */
+/* need_signal has been set: ends an interruptible sleep, or brings t into the kernel. */
+void thread_signal_wake(struct thread *t);
 bool sched_cpu_prepare(struct cpu *c);         /* before a CPU's start: makes its idle thread. False: no memory */
 void sched_cpu_main(struct cpu *c) __noreturn; /* a CPU's life after its start: idle loop */
 /* Work before the return to user mode: interrupts on; asked for again until nothing is pending (looked at with them off). */
@@ -94,6 +105,8 @@ void thread_put(struct thread *t); /* the last one frees stack and all; never th
 void thread_start(struct thread *t); /* makes a new one runnable */
 void thread_exit(void) __noreturn;   /* the running thread ends; its reference is dropped by the next one */
 
+/* The running thread uses this address space from now on (NULL: none), and nothing of the old one is left on this CPU. */
+void sched_set_vm(struct vmspace *vm);
 void sched_yield(void);
 void schedule(void);           /* gives up the CPU; state says what comes next */
 void preempt_disable(void);
@@ -101,8 +114,6 @@ void preempt_enable(void);     /* reschedules if that was asked for meanwhile */
 void preempt_check(void);      /* at the end of an interrupt that came from preemptible code, and before user mode */
 void sched_ipi(void);          /* arch: an IPI came */
 void timer_interrupt(void);    /* arch: the timer fired */
-void sched_stop_others(void);  /* for the checker: other CPUs wait with interrupts off until sched_resume_others */
-void sched_resume_others(void);
 u64 cpus_online_mask(void);
 void sched_account(bool to_user); /* at the border between user and kernel: charges time */
 
@@ -110,35 +121,34 @@ void sched_account(bool to_user); /* at the border between user and kernel: char
 /*
  * The pattern: 
  *     struct waiter w;
- *     waiter_add(&q, &w, interruptible);       // current is now marked sleeping
+ *     waiter_add(&q, &w, kind);
  *     while (!condition) { err = wait_block(&w, deadline); if (err) break; }
  *     waiter_remove(&w);
- * or wait_event(q, cond, interruptible, deadline) which does that. A wake between the test of the condition and the
+ * or wait_event(q, cond, kind, deadline) which does that. A wake between the test of the condition and the
  * block is not lost.
  */
+enum sleep_kind { SLEEP_FIRMLY, SLEEP_INTERRUPTIBLE, SLEEP_KILLABLE };
 struct waiter {
     struct list link;
     struct waitq *q;
     struct thread *thread;
     _Atomic bool woken;
-    bool interruptible;
-    bool (*filter)(struct waiter *w, u64 key); /* wake with a key: NULL matches all */
-    u64 key;
+    unsigned kind; /* enum sleep_kind */
 };
 void waitq_init(struct waitq *q);
-void waiter_add(struct waitq *q, struct waiter *w, bool interruptible);
-/* Sleeps until woken. 0; -ERESTARTSYS if interruptible and a signal is pending; -ETIMEDOUT (deadline in ns since boot, UINT64_MAX: none). */
+void waiter_add(struct waitq *q, struct waiter *w, unsigned kind);
+/* Sleeps until woken. 0; -ERESTARTSYS if a signal is pending that the kind of sleep heeds; -ETIMEDOUT (deadline in ns since boot, UINT64_MAX: none). */
 int wait_block(struct waiter *w, u64 deadline_ns) __must_check;
 /* For one thread on several queues (poll): sleeps until any of the n was woken. */
-int wait_block_many(struct waiter *w, unsigned n, bool interruptible, u64 deadline_ns) __must_check;
+int wait_block_many(struct waiter *w, unsigned n, unsigned kind, u64 deadline_ns) __must_check;
 void waiter_remove(struct waiter *w);
 void waitq_wake_one(struct waitq *q);
 void waitq_wake_all(struct waitq *q);
-#define wait_event(q, cond, interruptible, deadline)     \
+#define wait_event(q, cond, kind, deadline)              \
     ({                                                   \
         struct waiter _w;                                \
         int _err = 0;                                    \
-        waiter_add((q), &_w, (interruptible));           \
+        waiter_add((q), &_w, (kind));                    \
         while (!(cond) && _err == 0)                     \
             _err = wait_block(&_w, (deadline));          \
         waiter_remove(&_w);                              \
@@ -150,7 +160,10 @@ struct timer {
     struct list link;
     u64 deadline_ns;
     void (*fn)(struct timer *);
-    struct cpu *cpu; /* NULL: not armed */
+    struct cpu *cpu; /* where it was armed last; NULL: never */
+    bool armed;
 };
 void timer_arm(struct timer *t, u64 deadline_ns);
+void timer_program(struct cpu *c); /* sets the hardware for what comes first; for the scheduler, as timers_run */
+void timers_run(struct cpu *c);
 bool timer_cancel(struct timer *t); /* true: it was armed and will not fire; when false it has finished firing */

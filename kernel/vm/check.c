@@ -42,7 +42,7 @@ void vm_enter(void)
     while (atomic_load(&closed)) {
         if (atomic_fetch_sub(&inside, 1) == 1)
             waitq_wake_all(&door);
-        (void)wait_event(&door, !atomic_load(&closed), false, UINT64_MAX);
+        (void)wait_event(&door, !atomic_load(&closed), SLEEP_FIRMLY, UINT64_MAX);
         atomic_fetch_add(&inside, 1);
     }
 }
@@ -60,7 +60,7 @@ static void door_close(void)
 {
     mutex_lock(&check_lock);
     atomic_store(&closed, true);
-    (void)wait_event(&door, atomic_load(&inside) == 0, false, UINT64_MAX);
+    (void)wait_event(&door, atomic_load(&inside) == 0, SLEEP_FIRMLY, UINT64_MAX);
 }
 
 static void door_open(void)

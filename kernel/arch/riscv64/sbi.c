@@ -7,6 +7,7 @@
 #define SBI_RFENCE 0x52464e43
 #define REMOTE_FENCE_I 0
 #define REMOTE_SFENCE_VMA 1
+#define NS 1000000000ul
 
 struct sbi_result sbi_call(u64 extension, u64 function, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
 {
@@ -78,7 +79,7 @@ u64 arch_time_ns(void)
     u64 ticks;
 
     __asm__ volatile("rdtime %0" : "=r"(ticks));
-    return (u64)((unsigned __int128)ticks * 1000000000u / machine.timebase);
+    return ticks / machine.timebase * NS + ticks % machine.timebase * NS / machine.timebase;
 }
 
 void arch_timer_set(u64 deadline_ns)
@@ -86,7 +87,7 @@ void arch_timer_set(u64 deadline_ns)
     u64 ticks = UINT64_MAX;
 
     if (deadline_ns != UINT64_MAX)
-        ticks = (u64)((unsigned __int128)deadline_ns * machine.timebase / 1000000000u) + 1;
+        ticks = deadline_ns / NS * machine.timebase + deadline_ns % NS * machine.timebase / NS + 1;
     sbi_call(SBI_TIME, 0, ticks, 0, 0, 0, 0);
 }
 

@@ -162,6 +162,17 @@ static inline void tf_set_tls(struct trapframe *tf, u64 tls)
     tf->regs[REG_TP] = tls;
 }
 
+/* Did the thread come into the kernel by a system call? Until it has been said that this is dealt with. */
+static inline bool tf_in_syscall(const struct trapframe *tf)
+{
+    return tf->scause == 8;
+}
+
+static inline void tf_leave_syscall(struct trapframe *tf)
+{
+    tf->scause = 0;
+}
+
 static inline void tf_restart_syscall(struct trapframe *tf)
 {
     tf->regs[REG_A0] = tf->orig_a0;

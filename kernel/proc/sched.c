@@ -1,0 +1,427 @@
+/*
+ * The scheduler: a run queue for each CPU, round robin.
+ *
+ * A thread in a queue is RUNNABLE and not on any CPU's stack: schedule() holds
+ * its CPU's lock from before it queues the thread until the switch is done
+ * (switch_done, run by the next thread), and everybody else takes that lock to
+ * look. A sleeping thread's cpu field does not change, so a waker finds the
+ * lock to take by it. Locks: cpu->lock (RANK_SCHED), one at a time.
+ */
+#include "proc/sched.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "vm/vm.h"
+
+static struct thread boot_thread = {.comm = "boot", .state = THREAD_RUNNING, .preempt_count = 1};
+struct cpu cpus[MAX_CPUS] = {[0] = {.thread = &boot_thread}};
+u32 cpu_count;
+static _Atomic u64 online_mask, idle_mask;
+
+u64 cpus_online_mask(void)
+{
+    return atomic_load(&online_mask);
+}
+
+/* ---- accounting ---- */
+
+void sched_account(bool to_user)
+{
+    struct thread *t = current;
+    u64 now = arch_time_ns(), spent = now - t->last_ns;
+
+    t->last_ns = now;
+    if (to_user)
+        t->stime_ns += spent;
+    else
+        t->utime_ns += spent;
+}
+
+/* Interrupts off: the time since prev was last looked at is the kernel's (or idle). */
+static void account_switch(struct cpu *c, struct thread *prev, struct thread *next)
+{
+    u64 now = arch_time_ns(), spent = now - prev->last_ns;
+
+    if (prev == c->idle)
+        c->idle_ns += spent;
+    else
+        prev->stime_ns += spent;
+    next->last_ns = now;
+    c->context_switches++;
+}
+
+/* ---- run queues; c->lock held ---- */
+
+/* A slice ends only where somebody waits for it. */
+static void slice_start(struct cpu *c)
+{
+    c->slice_end_ns = c->runnable > 0 ? arch_time_ns() + SLICE_NS : 0;
+    timer_program(c);
+}
+
+static void queue_locked(struct cpu *c, struct thread *t)
+{
+    t->cpu = c->id;
+    list_append(&c->run_queue, &t->run_link);
+    c->runnable++;
+}
+
+static struct thread *pick_locked(struct cpu *c)
+{
+    struct thread *t;
+
+    if (list_empty(&c->run_queue))
+        return c->idle;
+    t = list_first(&c->run_queue, struct thread, run_link);
+    list_remove(&t->run_link);
+    c->runnable--;
+    return t;
+}
+
+/* ---- switching ---- */
+
+/* First thing on the new thread's stack: the old one is off this CPU now. */
+static void switch_done(void)
+{
+    struct cpu *c = arch_this_cpu();
+    struct thread *prev = c->switched_from;
+
+    c->switched_from = NULL;
+    spin_unlock(&c->lock);
+    if (prev && atomic_load(&prev->state) == THREAD_DEAD)
+        thread_put(prev);
+}
+
+static void switch_to(struct cpu *c, struct thread *prev, struct thread *next)
+{
+    account_switch(c, prev, next);
+    if (prev->frame)
+        arch_fpu_save(&prev->fpu);
+    if (c->active_vm != next->vm) {
+        vmspace_switch(c->active_vm, next->vm);
+        c->active_vm = next->vm;
+    }
+    c->thread = next;
+    c->kernel_sp = next->kstack + KSTACK_SIZE;
+    c->switched_from = prev;
+    if (next == c->idle)
+        atomic_fetch_or(&idle_mask, 1ul << c->id);
+    else
+        atomic_fetch_and(&idle_mask, ~(1ul << c->id));
+    arch_context_switch(&prev->context, &next->context);
+    switch_done();
+}
+
+void schedule(void)
+{
+    bool on = arch_irq_save();
+    struct cpu *c = arch_this_cpu();
+    struct thread *prev = current, *next;
+
+    ASSERT(c->spin_depth == 0);
+    spin_lock(&c->lock);
+    c->need_resched = false;
+    if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNING) {
+        atomic_store(&prev->state, THREAD_RUNNABLE);
+        queue_locked(c, prev);
+    }
+    next = pick_locked(c);
+    if (next != c->idle)
+        atomic_store(&next->state, THREAD_RUNNING);
+    slice_start(c);
+    if (next == prev)
+        spin_unlock(&c->lock);
+    else
+        switch_to(c, prev, next);
+    arch_irq_restore(on);
+}
+
+/* Where a new thread begins: interrupts off, the run queue's lock held by the switch. */
+static void thread_begin(void *arg)
+{
+    struct thread *t = arg;
+
+    switch_done();
+    arch_irq_enable();
+    t->start_fn(t->start_arg);
+    thread_exit();
+}
+
+void thread_prepare(struct thread *t)
+{
+    arch_context_init(&t->context, t->kstack + KSTACK_SIZE, thread_begin, t);
+}
+
+void thread_exit(void)
+{
+    preempt_disable();
+    atomic_store(&current->state, THREAD_DEAD);
+    schedule();
+    panic("a dead thread ran");
+}
+
+void sched_set_vm(struct vmspace *vm)
+{
+    bool on = arch_irq_save();
+    struct cpu *c = arch_this_cpu();
+
+    current->vm = vm;
+    if (c->active_vm != vm) {
+        vmspace_switch(c->active_vm, vm);
+        c->active_vm = vm;
+    }
+    arch_irq_restore(on);
+}
+
+void sched_yield(void)
+{
+    schedule();
+}
+
+/* ---- waking ---- */
+
+static void kick(struct cpu *c)
+{
+    if (c == arch_this_cpu())
+        return;
+    arch_send_ipi(1ul << c->id);
+}
+
+static bool allowed(const struct thread *t, u32 cpu)
+{
+    return !t->cpus_allowed || (t->cpus_allowed >> cpu & 1);
+}
+
+/* Its last CPU if that is idle, else any idle one, else its last (or, if that is not allowed, the first allowed). */
+static struct cpu *choose_cpu(const struct thread *t)
+{
+    u64 online = atomic_load(&online_mask), usable = t->cpus_allowed ? online & t->cpus_allowed : online;
+    u64 idle = atomic_load(&idle_mask) & usable;
+
+    if (idle >> t->cpu & 1)
+        return &cpus[t->cpu];
+    if (idle)
+        return &cpus[__builtin_ctzl(idle)];
+    if (usable >> t->cpu & 1)
+        return &cpus[t->cpu];
+    return &cpus[usable ? __builtin_ctzl(usable) : __builtin_ctzl(online)];
+}
+
+/* t is RUNNABLE and in no queue. */
+static void enqueue(struct thread *t)
+{
+    struct cpu *c = choose_cpu(t);
+    bool idle;
+
+    spin_lock(&c->lock);
+    queue_locked(c, t);
+    idle = c->thread == c->idle;
+    if (idle)
+        c->need_resched = true;
+    else if (c->slice_end_ns == 0 && c == arch_this_cpu())
+        slice_start(c);
+    if (idle || c->slice_end_ns == 0)
+        kick(c); /* it reschedules, or starts its slice */
+    spin_unlock(&c->lock);
+}
+
+void thread_wake(struct thread *t)
+{
+    bool queue = false;
+    struct cpu *c;
+
+    preempt_disable();
+    for (;;) {
+        c = &cpus[__atomic_load_n(&t->cpu, __ATOMIC_RELAXED)];
+        spin_lock(&c->lock);
+        if (t->cpu == c->id)
+            break;
+        spin_unlock(&c->lock); /* it has been moved meanwhile */
+    }
+    if (atomic_load(&t->state) == THREAD_SLEEPING) {
+        queue = c->thread != t;
+        /* Still on its CPU, about to sleep: it goes on instead. */
+        atomic_store(&t->state, queue ? THREAD_RUNNABLE : THREAD_RUNNING);
+    }
+    spin_unlock(&c->lock);
+    if (queue)
+        enqueue(t);
+    preempt_enable();
+}
+
+void thread_start(struct thread *t)
+{
+    atomic_store(&t->state, THREAD_RUNNABLE);
+    preempt_disable();
+    t->cpu = arch_this_cpu()->id;
+    enqueue(t);
+    preempt_enable();
+}
+
+void thread_signal_wake(struct thread *t)
+{
+    struct cpu *c = &cpus[t->cpu];
+
+    if (atomic_load(&t->state) == THREAD_SLEEPING && t->interruptible)
+        thread_wake(t);
+    else if (c->thread == t && t != current)
+        arch_send_ipi(1ul << c->id); /* in user mode: it looks at need_signal on its way out of the interrupt */
+}
+
+/* ---- preemption ---- */
+
+void preempt_disable(void)
+{
+    current->preempt_count++;
+    __asm__ volatile("" ::: "memory");
+}
+
+void preempt_enable(void)
+{
+    __asm__ volatile("" ::: "memory");
+    if (--current->preempt_count == 0 && arch_this_cpu()->need_resched && arch_irq_enabled())
+        preempt_check();
+}
+
+void preempt_check(void)
+{
+    bool on = arch_irq_save();
+    struct cpu *c = arch_this_cpu();
+
+    if (c->need_resched && c->spin_depth == 0 && current->preempt_count == 0 && current != c->idle)
+        schedule();
+    arch_irq_restore(on);
+}
+
+void sched_ipi(void)
+{
+    struct cpu *c = arch_this_cpu();
+
+    spin_lock(&c->lock);
+    if (c->slice_end_ns == 0 && c->runnable > 0 && c->thread != c->idle)
+        slice_start(c);
+    spin_unlock(&c->lock);
+}
+
+void timer_interrupt(void)
+{
+    struct cpu *c = arch_this_cpu();
+
+    if (c->slice_end_ns && arch_time_ns() >= c->slice_end_ns) {
+        c->slice_end_ns = 0;
+        c->need_resched = true;
+    }
+    timers_run(c);
+}
+
+bool return_to_user_pending(void)
+{
+    return arch_this_cpu()->need_resched || atomic_load_explicit(&current->need_signal, memory_order_relaxed);
+}
+
+void return_to_user_work(struct trapframe *tf)
+{
+    if (arch_this_cpu()->need_resched)
+        schedule();
+    if (atomic_load(&current->need_signal))
+        signal_handle(tf);
+}
+
+/* ---- idle ---- */
+
+/* A thread that waits on another CPU and may run here. */
+static struct thread *steal(struct cpu *thief)
+{
+    for (u32 i = 1; i < MAX_CPUS; i++) {
+        struct cpu *c = &cpus[(thief->id + i) % MAX_CPUS];
+        struct thread *t, *found = NULL;
+
+        if (!c->online || __atomic_load_n(&c->runnable, __ATOMIC_RELAXED) == 0)
+            continue;
+        spin_lock(&c->lock);
+        list_for_each(t, &c->run_queue, run_link)
+            if (allowed(t, thief->id)) {
+                found = t;
+                break;
+            }
+        if (found) {
+            list_remove(&found->run_link);
+            c->runnable--;
+        }
+        spin_unlock(&c->lock);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static void idle_once(struct cpu *c)
+{
+    struct thread *stolen;
+
+    arch_irq_disable();
+    if (c->runnable == 0 && (stolen = steal(c))) {
+        spin_lock(&c->lock);
+        queue_locked(c, stolen);
+        spin_unlock(&c->lock);
+    }
+    if (c->runnable > 0)
+        schedule();
+    else
+        arch_cpu_idle(); /* an interrupt that came since they went off ends it at once */
+    arch_irq_enable();
+}
+
+static void cpu_online(struct cpu *c)
+{
+    c->online = true;
+    atomic_fetch_or(&idle_mask, 1ul << c->id);
+    atomic_fetch_or(&online_mask, 1ul << c->id);
+    __atomic_fetch_add(&cpu_count, 1, __ATOMIC_SEQ_CST);
+}
+
+void sched_cpu_main(struct cpu *c)
+{
+    c->thread->last_ns = arch_time_ns();
+    if (!c->online)
+        cpu_online(c);
+    else
+        atomic_fetch_or(&idle_mask, 1ul << c->id);
+    for (;;)
+        idle_once(c);
+}
+
+static void cpu_init(struct cpu *c)
+{
+    spin_init(&c->lock, "run queue", RANK_SCHED);
+    spin_init(&c->timer_lock, "timers", RANK_TIMER);
+    list_init(&c->run_queue);
+    list_init(&c->timers);
+}
+
+void sched_init(void)
+{
+    for (u32 i = 0; i < MAX_CPUS; i++) {
+        cpus[i].id = i;
+        cpu_init(&cpus[i]);
+    }
+    boot_thread.kstack = cpus[0].kernel_sp - KSTACK_SIZE;
+    cpus[0].idle = &boot_thread; /* kmain ends in sched_cpu_main */
+    ref_init(&boot_thread.refs);
+    cpu_online(&cpus[0]);
+    atomic_store(&idle_mask, 0);
+}
+
+bool sched_cpu_prepare(struct cpu *c)
+{
+    struct thread *t = thread_alloc(NULL, NULL);
+
+    if (!t)
+        return false;
+    strlcpy(t->comm, "idle", sizeof t->comm);
+    t->state = THREAD_RUNNING;
+    t->preempt_count = 1;
+    t->cpu = c->id;
+    c->idle = c->thread = t;
+    c->kernel_sp = t->kstack + KSTACK_SIZE;
+    return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * One-shot timers, a sorted list for each CPU. A timer lives on the CPU that
+ * armed it. Callbacks run in that CPU's timer interrupt with no lock held; they
+ * must not take a lock that a canceller holds, as cancelling waits for them.
+ * Lock: cpu->timer_lock (RANK_TIMER).
+ */
+#include "proc/sched.h"
+
+/* The hardware is set for whatever comes first; interrupts off. */
+void timer_program(struct cpu *c)
+{
+    u64 next = c->slice_end_ns ? c->slice_end_ns : UINT64_MAX;
+
+    if (!list_empty(&c->timers))
+        next = MIN(next, list_first(&c->timers, struct timer, link)->deadline_ns);
+    arch_timer_set(next);
+}
+
+void timer_arm(struct timer *t, u64 deadline_ns)
+{
+    struct timer *before;
+    struct list *at;
+    struct cpu *c;
+
+    preempt_disable();
+    c = arch_this_cpu();
+    spin_lock(&c->timer_lock);
+    t->deadline_ns = deadline_ns;
+    for (at = c->timers.prev; at != &c->timers; at = at->prev) {
+        before = list_entry(at, struct timer, link);
+        if (before->deadline_ns <= deadline_ns)
+            break;
+    }
+    list_insert_between(&t->link, at, at->next);
+    t->armed = true;
+    __atomic_store_n(&t->cpu, c, __ATOMIC_RELEASE);
+    if (c->timers.next == &t->link)
+        timer_program(c);
+    spin_unlock(&c->timer_lock);
+    preempt_enable();
+}
+
+bool timer_cancel(struct timer *t)
+{
+    struct cpu *c;
+    bool running;
+
+    while ((c = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE))) {
+        spin_lock(&c->timer_lock);
+        if (t->cpu == c && t->armed) {
+            list_remove(&t->link);
+            t->armed = false;
+            spin_unlock(&c->timer_lock);
+            return true;
+        }
+        running = c->timer_running == t;
+        spin_unlock(&c->timer_lock);
+        if (!running && t->cpu == c)
+            break;
+        arch_cpu_relax(); /* its callback, in an interrupt of another CPU, is short */
+    }
+    return false;
+}
+
+/* Takes the first timer that is due off the list; it stays `running` until its callback has returned. */
+static struct timer *timer_take_due(struct cpu *c, u64 now)
+{
+    struct timer *t = NULL;
+
+    spin_lock(&c->timer_lock);
+    c->timer_running = NULL;
+    if (!list_empty(&c->timers))
+        t = list_first(&c->timers, struct timer, link);
+    if (t && t->deadline_ns > now)
+        t = NULL;
+    if (t) {
+        list_remove(&t->link);
+        t->armed = false;
+        c->timer_running = t;
+    }
+    spin_unlock(&c->timer_lock);
+    return t;
+}
+
+/* From the timer interrupt. A callback may arm its timer anew. Whoever owns a timer cancels it before its memory goes. */
+void timers_run(struct cpu *c)
+{
+    struct timer *t;
+
+    while ((t = timer_take_due(c, arch_time_ns())))
+        t->fn(t);
+    timer_program(c);
+}
