@@ -79,6 +79,9 @@ void file_get(struct file *f);
 void file_put(struct file *f); /* the last one releases; may sleep */
 /* open(2) by a kernel string. */
 int file_open(int dirfd, const char *path, u32 flags, u32 mode, struct file **out) __must_check;
+#define FILE_EXEC 040000000u /* an open flag of the kernel's own: a regular file that may be executed */
+int file_open_exec(int dirfd, const char *path, int at_flags, struct file **out) __must_check; /* execveat's */
+bool file_table_shared(struct file_table *t); /* with another process */
 int file_open_dentry(struct dentry *d, u32 flags, struct file **out) __must_check;
 /* With the file's position, or at a given one. Bytes or an error. SIGPIPE is the caller's business in sys/. */
 ssize_t file_read(struct file *f, struct uio *u);

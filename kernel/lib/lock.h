@@ -50,8 +50,10 @@ enum lock_rank {
     /* spin locks */
     RANK_PROC = 110,      /* process tree, groups, sessions */
     RANK_SIGNAL = 120,    /* signal state of one process */
+    RANK_ACTIONS = 125,   /* signal actions, which processes may share */
     RANK_TTY = 130,       /* a terminal's rings */
     RANK_FS_SPIN = 140,   /* dentries, mounts */
+    RANK_FUTEX = 145,
     RANK_PTABLE = 150,    /* one page-table page (struct page); parent before child by level */
     RANK_WAITQ = 160,
     RANK_SCHED = 170,     /* one CPU's run queue; two by CPU number */

@@ -82,6 +82,8 @@ struct process {
     bool vfork_done;
     bool did_exec, dumpable;
     bool is_subreaper;
+    u32 pdeath_signal;          /* prctl(PR_SET_PDEATHSIG) */
+    bool pdeath_pending;
     u64 child_utime_ns, child_stime_ns; /* of reaped children; process_lock */
     u64 dead_utime_ns, dead_stime_ns;   /* of its own ended threads; process_lock */
     u64 faults_at_exit;
@@ -131,7 +133,19 @@ struct clone_args {
 /* Of the running thread; frame: its user registers. The child's tid, or -EAGAIN, -ENOMEM, -EINVAL. */
 s64 process_clone(const struct clone_args *a, const struct trapframe *frame);
 
+void process_init_fields(struct process *p); /* of a zeroed one */
+
+/* ---- itimer.c ---- */
+void itimer_fired(struct timer *t);
+void itimer_get(struct process *p, u64 *left_ns, u64 *interval_ns);
+void itimer_set(struct process *p, u64 after_ns, u64 interval_ns); /* after 0: off */
+
 /* ---- exec.c, elf.c ---- */
+/* A running program is not written to. deny: -ETXTBSY if it is open for writing; put: undoes it and drops the file. */
+int process_exe_deny(struct file *f) __must_check;
+struct file *process_exe_get(struct file *f);
+void process_exe_put(struct file *f);
+void exec_init(void), futex_init(void);
 /* Strings that exec carries over: built before the old image goes. */
 struct exec_args;
 /* execve(2)/execveat(2) of the running process; on success the frame is the new program's. argv, envp: user addresses. */
@@ -141,6 +155,8 @@ int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags,
 /* Ends the whole process with a status as wait(2) encodes it. Kills the other threads. */
 void process_exit_group(int wait_status) __noreturn;
 void process_exit_thread(int code) __noreturn; /* exit(2) */
+void process_vfork_release(struct process *p); /* its parent may go on */
+void process_kill_threads_locked(struct process *p); /* all but the running one; process_lock and siglock */
 #define W_EXIT(code) (((code) & 0xff) << 8)
 #define W_SIGNAL(sig) ((sig) & 0x7f)
 #define W_STOPPED(sig) (((sig) << 8) | 0x7f)

@@ -22,6 +22,12 @@ struct timer;
 void signal_handle(struct trapframe *tf); /* proc/signal.h */
 bool signal_pending(void), signal_fatal_pending(void);
 
+/* Pending signals of a thread or a process: proc/signal.c; siglock. */
+struct signal_queue {
+    u64 mask;           /* which */
+    struct list queued; /* struct queued_signal, in order of arrival */
+};
+
 struct thread {
     struct list run_link;      /* run queue; cpu->lock */
     struct list process_link;  /* process->threads; RANK_PROC lock */
@@ -45,9 +51,9 @@ struct thread {
     u64 utime_ns, stime_ns, last_ns;
     char comm[16];
     /* signals: proc/signal.h; under process->sig->lock */
-    u64 sigmask, sigpending, saved_sigmask;
+    u64 sigmask, saved_sigmask, sigwaiting; /* sigwaiting: what sigtimedwait waits for */
+    struct signal_queue pending;
     bool restore_sigmask;      /* sigsuspend, ppoll, pselect */
-    void *siginfo;             /* signal.c */
     struct { vaddr_t sp; u64 size; u32 flags; } altstack;
     vaddr_t clear_child_tid, set_child_tid, robust_list;
     struct list hash_link;     /* process.c: by tid; process_lock */

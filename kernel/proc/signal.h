@@ -79,6 +79,7 @@
 
 struct thread;
 struct process;
+struct signal_queue; /* proc/sched.h */
 struct trapframe;
 
 struct signal_action {
@@ -90,11 +91,6 @@ struct signal_actions { /* shared with CLONE_SIGHAND; lock of the process that a
     struct spinlock lock; /* RANK_SIGNAL, taken nested under siglock */
     struct signal_action action[SIG_COUNT];
 };
-struct signal_queue {
-    u64 mask;           /* which are pending */
-    struct list queued; /* struct queued_signal, in order of arrival */
-};
-
 struct signal_actions *signal_actions_create(void);
 struct signal_actions *signal_actions_copy(struct signal_actions *a);
 void signal_actions_put(struct signal_actions *a);
@@ -112,10 +108,20 @@ void signal_fault(int signo, int code, vaddr_t addr);
 /* On the way back to user mode, interrupts on: delivers, stops, kills, restarts system calls. */
 void signal_handle(struct trapframe *tf);
 bool signal_pending(void); /* of the running thread: would a sleep be interrupted? */
+bool signal_fatal_pending(void); /* … a killable one? */
+
+/* Between signal.c, signal_deliver.c and sys/signal.c; _locked: siglock. */
+struct signal_action signal_action_get(struct process *p, int signo);
+bool signal_is_ignored(struct process *p, int signo), signal_ignores_children(struct process *p);
+void signal_queue_flush(struct signal_queue *q, u64 which);
+int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info);
+void signal_recalculate_locked(struct thread *t);
+void signal_tell_parent(struct process *p, int code, int status); /* CLD_*: stopped, continued */
+#define SIGRETURN_ADDRESS (USER_TOP - 2 * PAGE_SIZE) /* where exec maps the code that a handler returns to */
 /* The running thread's mask; SIGKILL and SIGSTOP are taken out. */
 void signal_mask_set(u64 mask);
 /* Sleep with another mask (sigsuspend, ppoll, pselect): installed now, the old one restored after delivery. */
 void signal_mask_set_temporary(u64 mask);
 /* Thread starts and ends. */
-void signal_thread_init(struct thread *t, const struct thread *from);
+void signal_thread_init(struct thread *t, const struct thread *from, bool keep_altstack);
 void signal_thread_exit(struct thread *t);

@@ -7,7 +7,7 @@
  */
 #include "lib/print.h"
 #include "lib/string.h"
-#include "proc/sched.h"
+#include "proc/process.h"
 #include "vm/kmem.h"
 #include "vm/page.h"
 
@@ -173,5 +173,7 @@ void thread_put(struct thread *t)
     if (!ref_put(&t->refs))
         return;
     stack_put(t->kstack);
+    if (t->process)
+        process_put(t->process);
     kmem_free(t);
 }

@@ -127,6 +127,7 @@ struct vmspace {
     vaddr_t brk_start, brk; /* program break */
     vaddr_t mmap_top;       /* mappings without an address go below this */
     vaddr_t stack_limit;    /* lowest address the stack may grow to */
+    u64 stack_size;         /* RLIMIT_STACK as exec found it */
     vaddr_t arg_start, arg_end, env_start, env_end; /* for /proc */
     u64 data_limit, as_limit; /* bytes: RLIMIT_DATA, RLIMIT_AS */
     struct { u64 minor, major, cow; } faults;

@@ -76,6 +76,7 @@ static void copy_layout(struct vmspace *to, const struct vmspace *from)
     to->brk = from->brk;
     to->mmap_top = from->mmap_top;
     to->stack_limit = from->stack_limit;
+    to->stack_size = from->stack_size;
     to->arg_start = from->arg_start;
     to->arg_end = from->arg_end;
     to->env_start = from->env_start;

@@ -1,0 +1,29 @@
+/* ITIMER_REAL: SIGALRM after a time, and again at intervals. The timer is the process's, under its siglock. */
+#include "proc/process.h"
+
+/* Interrupt context. */
+void itimer_fired(struct timer *t)
+{
+    struct process *p = container_of(t, struct process, alarm);
+
+    signal_send_process(p, SIGALRM, NULL);
+    if (p->alarm_interval_ns && p->state == PROCESS_ALIVE)
+        timer_arm(t, t->deadline_ns + p->alarm_interval_ns);
+}
+
+void itimer_get(struct process *p, u64 *left_ns, u64 *interval_ns)
+{
+    u64 now = arch_time_ns();
+
+    *interval_ns = p->alarm_interval_ns;
+    *left_ns = !p->alarm.armed ? 0 : p->alarm.deadline_ns > now ? p->alarm.deadline_ns - now : 1;
+}
+
+void itimer_set(struct process *p, u64 after_ns, u64 interval_ns)
+{
+    p->alarm_interval_ns = 0; /* so that a callback in flight does not arm it again */
+    timer_cancel(&p->alarm);
+    p->alarm_interval_ns = interval_ns;
+    if (after_ns)
+        timer_arm(&p->alarm, arch_time_ns() + after_ns);
+}

@@ -1,0 +1,394 @@
+/*
+ * Sending and queueing signals. What is pending and who sleeps is under
+ * process->siglock; actions have a lock of their own, taken inside it, because
+ * CLONE_SIGHAND shares them between processes.
+ */
+#include "proc/signal.h"
+#include "lib/errno.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "proc/process.h"
+#include "vm/kmem.h"
+
+#define STOP_SIGNALS (SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
+#define IGNORED_BY_DEFAULT (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))
+#define FIRST_REALTIME 32
+#define QUEUED_MAX 4096u /* real-time signals that may wait for one process */
+
+struct queued_signal {
+    struct list link;
+    struct siginfo info;
+};
+
+/* ---- actions ---- */
+
+struct signal_actions *signal_actions_create(void)
+{
+    struct signal_actions *a = kmem_zalloc(sizeof *a);
+
+    if (a) {
+        ref_init(&a->refs);
+        spin_init(&a->lock, "signal actions", RANK_ACTIONS);
+    }
+    return a;
+}
+
+struct signal_actions *signal_actions_copy(struct signal_actions *a)
+{
+    struct signal_actions *copy = signal_actions_create();
+
+    if (copy) {
+        spin_lock(&a->lock);
+        memcpy(copy->action, a->action, sizeof copy->action);
+        spin_unlock(&a->lock);
+    }
+    return copy;
+}
+
+void signal_actions_put(struct signal_actions *a)
+{
+    if (ref_put(&a->refs))
+        kmem_free(a);
+}
+
+void signal_actions_reset(struct signal_actions *a)
+{
+    for (int i = 0; i < SIG_COUNT; i++) {
+        struct signal_action *action = &a->action[i];
+        vaddr_t keep = action->handler == SIG_IGN ? SIG_IGN : SIG_DFL;
+        *action = (struct signal_action){.handler = keep};
+    }
+}
+
+struct signal_action signal_action_get(struct process *p, int signo)
+{
+    struct signal_action action;
+
+    spin_lock(&p->actions->lock);
+    action = p->actions->action[signo - 1];
+    spin_unlock(&p->actions->lock);
+    return action;
+}
+
+bool signal_is_ignored(struct process *p, int signo)
+{
+    vaddr_t handler = signal_action_get(p, signo).handler;
+
+    return handler == SIG_IGN || (handler == SIG_DFL && (IGNORED_BY_DEFAULT & SIG_BIT(signo)));
+}
+
+bool signal_ignores_children(struct process *p)
+{
+    struct signal_action a = signal_action_get(p, SIGCHLD);
+
+    return a.handler == SIG_IGN || (a.flags & SA_NOCLDWAIT);
+}
+
+/* ---- queues; siglock held ---- */
+
+void signal_queue_init(struct signal_queue *q)
+{
+    q->mask = 0;
+    list_init(&q->queued);
+}
+
+void signal_queue_flush(struct signal_queue *q, u64 which)
+{
+    struct queued_signal *s, *next;
+
+    q->mask &= ~which;
+    list_for_each_safe(s, next, &q->queued, link)
+        if (which & SIG_BIT(s->info.signo)) {
+            list_remove(&s->link);
+            kmem_free(s);
+        }
+}
+
+void signal_queue_clear(struct signal_queue *q)
+{
+    signal_queue_flush(q, ~0ul);
+}
+
+static unsigned queue_length(const struct signal_queue *q)
+{
+    const struct queued_signal *s;
+    unsigned n = 0;
+
+    list_for_each(s, &q->queued, link)
+        n++;
+    return n;
+}
+
+static int queue_add(struct signal_queue *q, int signo, const struct siginfo *info)
+{
+    struct queued_signal *s;
+
+    if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)))
+        return 0;
+    s = signo < FIRST_REALTIME || queue_length(q) < QUEUED_MAX ? kmem_zalloc(sizeof *s) : NULL;
+    if (!s && signo >= FIRST_REALTIME)
+        return -EAGAIN;
+    if (s) { /* else only the fact is known */
+        if (info)
+            s->info = *info;
+        else
+            s->info.code = SI_KERNEL;
+        s->info.signo = signo;
+        list_append(&q->queued, &s->link);
+    }
+    q->mask |= SIG_BIT(signo);
+    return 0;
+}
+
+/* Takes the lowest of `which` that is pending out of the queue: its number, or 0. */
+int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info)
+{
+    struct queued_signal *s, *found = NULL;
+    u64 ready = q->mask & which;
+    bool more = false;
+    int signo;
+
+    if (!ready)
+        return 0;
+    signo = ready & SIG_BIT(SIGKILL) ? SIGKILL : __builtin_ctzl(ready) + 1;
+    *info = (struct siginfo){.signo = signo};
+    list_for_each(s, &q->queued, link) {
+        if (s->info.signo != signo)
+            continue;
+        if (found) {
+            more = true;
+            break;
+        }
+        found = s;
+    }
+    if (found) {
+        *info = found->info;
+        list_remove(&found->link);
+        kmem_free(found);
+    }
+    if (!more)
+        q->mask &= ~SIG_BIT(signo);
+    return signo;
+}
+
+/* ---- who has to look; siglock held ---- */
+
+void signal_recalculate_locked(struct thread *t)
+{
+    struct process *p = t->process;
+    u64 pending = (t->pending.mask | p->pending.mask) & ~t->sigmask;
+
+    atomic_store(&t->need_signal, pending || p->group_exiting || p->stopped || (p->execing && p->execing != t));
+}
+
+static void prod_locked(struct thread *t)
+{
+    atomic_store(&t->need_signal, true);
+    thread_signal_wake(t);
+}
+
+/* One thread that does not block the signal; all of them for what concerns all. */
+static void prod_process_locked(struct process *p, int signo)
+{
+    struct thread *t;
+
+    list_for_each(t, &p->threads, process_link) {
+        if (signo != SIGKILL && (t->sigmask & SIG_BIT(signo)) && !(t->sigwaiting & SIG_BIT(signo)))
+            continue;
+        prod_locked(t);
+        if (signo != SIGKILL && signo != SIGCONT)
+            return;
+    }
+}
+
+/* ---- sending ---- */
+
+/* Stop and continue undo each other, blocked or not. True: the process was stopped and goes on. */
+static bool job_control_locked(struct process *p, int signo)
+{
+    struct thread *t;
+    u64 cancel = signo == SIGCONT ? STOP_SIGNALS : STOP_SIGNALS & SIG_BIT(signo) ? SIG_BIT(SIGCONT) : 0;
+    bool resumes = (signo == SIGCONT || signo == SIGKILL) && p->stopped;
+
+    if (cancel) {
+        signal_queue_flush(&p->pending, cancel);
+        list_for_each(t, &p->threads, process_link)
+            signal_queue_flush(&t->pending, cancel);
+    }
+    if (resumes) {
+        p->stopped = false;
+        p->continued_pending = signo == SIGCONT;
+        waitq_wake_all(&p->stop_wait);
+    }
+    return resumes && signo == SIGCONT;
+}
+
+static bool unwanted_locked(struct process *p, struct thread *t, int signo)
+{
+    u64 blocked = t ? t->sigmask | t->sigwaiting : 0;
+    struct thread *each;
+
+    if (p == init_process && signal_action_get(p, signo).handler == SIG_DFL)
+        return true; /* nobody kills init by accident */
+    if (!t)
+        list_for_each(each, &p->threads, process_link)
+            blocked |= each->sigmask | each->sigwaiting;
+    return !(blocked & SIG_BIT(signo)) && signal_is_ignored(p, signo);
+}
+
+/* process_lock held: the list of threads stays. t NULL: to the process. */
+static int send_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info, bool *resumed)
+{
+    int err = 0;
+
+    spin_lock(&p->siglock);
+    *resumed = false;
+    if (p->state == PROCESS_ALIVE && !p->group_exiting) {
+        *resumed = job_control_locked(p, signo);
+        if (!unwanted_locked(p, t, signo)) {
+            err = queue_add(t ? &t->pending : &p->pending, signo, info);
+            if (t)
+                prod_locked(t);
+            else
+                prod_process_locked(p, signo);
+        }
+    }
+    spin_unlock(&p->siglock);
+    return err;
+}
+
+void signal_tell_parent(struct process *p, int code, int status)
+{
+    struct siginfo info = {.signo = SIGCHLD, .code = code, .pid = (s32)p->pid, .uid = p->cred.uid, .status = status};
+    struct process *parent;
+
+    spin_lock(&process_lock);
+    parent = p->parent;
+    if (parent)
+        process_get(parent);
+    spin_unlock(&process_lock);
+    if (!parent)
+        return;
+    if (!(signal_action_get(parent, SIGCHLD).flags & SA_NOCLDSTOP))
+        signal_send_process(parent, SIGCHLD, &info);
+    waitq_wake_all(&parent->child_wait);
+    process_put(parent);
+}
+
+static int send(struct process *p, struct thread *t, int signo, const struct siginfo *info)
+{
+    bool resumed;
+    int err;
+
+    if (!p)
+        return 0; /* a thread of the kernel's own */
+    spin_lock(&process_lock);
+    err = send_locked(p, t, signo, info, &resumed);
+    spin_unlock(&process_lock);
+    if (resumed)
+        signal_tell_parent(p, CLD_CONTINUED, SIGCONT);
+    return err;
+}
+
+int signal_send_process(struct process *p, int signo, const struct siginfo *info)
+{
+    return send(p, NULL, signo, info);
+}
+
+int signal_send_thread(struct thread *t, int signo, const struct siginfo *info)
+{
+    return send(t->process, t, signo, info);
+}
+
+struct pgrp_send {
+    u32 pgid;
+    int signo;
+    const struct siginfo *info;
+};
+
+static void send_member(struct process *p, void *arg)
+{
+    struct pgrp_send *s = arg;
+    bool resumed;
+
+    if (p->pgid != s->pgid)
+        return;
+    send_locked(p, NULL, s->signo, s->info, &resumed);
+    if (resumed && p->parent)
+        waitq_wake_all(&p->parent->child_wait);
+}
+
+void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info)
+{
+    struct pgrp_send s = {pgid, signo, info};
+
+    spin_lock(&process_lock);
+    process_for_each_locked(send_member, &s);
+    spin_unlock(&process_lock);
+}
+
+void signal_fault(int signo, int code, vaddr_t addr)
+{
+    struct process *p = current_process();
+    struct siginfo info = {.signo = signo, .code = code, .addr = addr};
+
+    spin_lock(&p->siglock);
+    spin_lock(&p->actions->lock);
+    if ((current->sigmask & SIG_BIT(signo)) || p->actions->action[signo - 1].handler == SIG_IGN) {
+        p->actions->action[signo - 1] = (struct signal_action){.handler = SIG_DFL};
+        current->sigmask &= ~SIG_BIT(signo);
+    }
+    spin_unlock(&p->actions->lock);
+    (void)queue_add(&current->pending, signo, &info);
+    atomic_store(&current->need_signal, true);
+    spin_unlock(&p->siglock);
+}
+
+/* ---- threads ---- */
+
+bool signal_pending(void)
+{
+    return atomic_load(&current->need_signal);
+}
+
+bool signal_fatal_pending(void)
+{
+    struct process *p = current->process;
+
+    return p && (p->group_exiting || ((current->pending.mask | p->pending.mask) & SIG_BIT(SIGKILL)) ||
+                 (p->execing && p->execing != current));
+}
+
+void signal_mask_set(u64 mask)
+{
+    struct process *p = current_process();
+
+    spin_lock(&p->siglock);
+    current->sigmask = mask & ~(SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP));
+    signal_recalculate_locked(current);
+    spin_unlock(&p->siglock);
+}
+
+void signal_mask_set_temporary(u64 mask)
+{
+    current->saved_sigmask = current->sigmask;
+    current->restore_sigmask = true;
+    signal_mask_set(mask);
+}
+
+void signal_thread_init(struct thread *t, const struct thread *from, bool keep_altstack)
+{
+    signal_queue_init(&t->pending);
+    if (!from)
+        return;
+    t->sigmask = from->sigmask;
+    if (keep_altstack)
+        t->altstack = from->altstack;
+}
+
+void signal_thread_exit(struct thread *t)
+{
+    spin_lock(&t->process->siglock);
+    signal_queue_clear(&t->pending);
+    spin_unlock(&t->process->siglock);
+}
