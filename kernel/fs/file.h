@@ -37,6 +37,8 @@
 #define POLLWRNORM 256u
 #define POLLRDHUP 0x2000u
 
+struct file_table;
+
 /* What a poll call waits on; fs/poll.c. poll handlers add each wait queue that will be woken when their answer changes. */
 struct poll_set;
 void poll_set_add(struct poll_set *ps, struct waitq *q); /* ps NULL: does nothing */
@@ -88,6 +90,8 @@ ssize_t file_read(struct file *f, struct uio *u);
 ssize_t file_write(struct file *f, struct uio *u);
 ssize_t file_pread(struct file *f, struct uio *u, u64 pos);
 ssize_t file_pwrite(struct file *f, struct uio *u, u64 pos);
+/* lseek for SEEK_SET, _CUR, _END, against f->pos and this size; does not set the position. */
+s64 file_seek_plain(struct file *f, s64 offset, int whence, u64 size);
 /* The kernel's own reading (exec): all n bytes at pos or fewer at the end of file. */
 ssize_t file_read_kernel(struct file *f, void *buf, size_t n, u64 pos);
 

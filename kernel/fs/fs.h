@@ -44,21 +44,18 @@ struct file_ops;
 struct vm_object;
 
 struct vnode_ops {
-    /* Directories; the directory's vnode->lock is held. lookup is for file systems that make names up; names that have
-     * dentries are found without it. */
-    int (*lookup)(struct vnode *dir, struct dentry *parent, const char *name, struct dentry **out);
-    int (*create)(struct vnode *dir, struct dentry *d, u32 mode, u64 rdev); /* any kind, directories too: gives d a vnode */
-    int (*symlink)(struct vnode *dir, struct dentry *d, const char *target);
-    int (*link)(struct vnode *dir, struct dentry *d, struct vnode *v);
-    int (*unlink)(struct vnode *dir, struct dentry *d); /* directories too (must be empty) */
-    int (*rename)(struct vnode *from, struct dentry *d, struct vnode *to, struct dentry *replaced);
-    /* Symbolic links: a kernel string of at most PATH_MAX, in buf; its length. */
+    /* For file systems that make names up: names that have dentries are found without it. -ENOENT, -ENOMEM. */
+    int (*lookup)(struct dentry *parent, const char *name, size_t len, struct dentry **out);
+    /* A vnode for a new name in dir, of any kind (S_IFLNK: target is its contents). NULL: the file system is not written
+     * to. The names themselves are dentries. */
+    int (*create)(struct vnode *dir, u32 mode, u64 rdev, const char *target, struct vnode **out);
+    /* Symbolic links: the target into buf, its length. */
     ssize_t (*readlink)(struct vnode *v, char *buf, size_t size);
     /* A link that leads to an object rather than a name (/proc/PID/exe, fd): a dentry with a reference. May be NULL. */
     int (*follow)(struct vnode *v, struct dentry **out);
-    int (*truncate)(struct vnode *v, u64 size);
+    int (*truncate)(struct vnode *v, u64 size); /* v->lock held */
     void (*destroy)(struct vnode *v); /* the last reference is gone */
-    void (*stat_fill)(struct vnode *v); /* brings size and times up to date before they are read; may be NULL */
+    u64 (*size)(struct vnode *v);     /* NULL: v->size */
 };
 
 struct vnode {
@@ -80,16 +77,18 @@ struct vnode {
 struct dentry {
     struct refcount refs;
     struct dentry *parent;       /* itself at a root; dentry_lock */
-    struct list children;        /* of a directory whose names are dentries; vnode->lock of the directory */
+    struct list children;        /* the names in a directory, each with a reference of the tree's; dentry_lock */
     struct list sibling_link;
+    u64 cookie;                  /* its place in the order of the directory */
     struct list hash_link;       /* (parent, name) -> dentry; dentry_lock */
+    u32 hash;
     struct vnode *vnode;         /* NULL: negative, only during create */
     struct mount *mounted;       /* what is mounted here */
     struct mount *mount;         /* of a file system's root: where it is mounted */
     bool removed;                /* no longer in its directory */
     bool made_up;                /* not kept in children */
     u16 name_len;
-    char name[];                 /* NUL-ended */
+    char *name;                  /* NUL-ended; dentry_lock: rename replaces it */
 };
 
 struct superblock {
@@ -114,6 +113,7 @@ void vnode_get(struct vnode *v);
 void vnode_put(struct vnode *v);
 /* May the running process do what (4 read, 2 write, 1 execute/search)? 0 or -EACCES. Root may, but for execution. */
 int vnode_permission(struct vnode *v, unsigned what) __must_check;
+u64 vnode_size(struct vnode *v);
 void vnode_touch(struct vnode *v, bool access, bool modify, bool change); /* times := now */
 
 /* ---- dentry.c ---- */
@@ -121,6 +121,17 @@ void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 /* A new name, not yet in its directory. made_up: see above. */
 struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len, struct vnode *v) __must_check;
+void dentry_init(void);
+/* Puts a new dentry into its parent's directory (the tree takes a reference), takes one out (and drops that), moves one.
+ * The directories' vnode->lock are held. */
+void dentry_link(struct dentry *d);
+void dentry_unlink(struct dentry *d);
+void dentry_move(struct dentry *d, struct dentry *parent, char *name, size_t len); /* takes over name, a kmem string */
+bool dentry_is_below(struct dentry *d, struct dentry *ancestor);
+struct dentry *dentry_parent_get(struct dentry *d);
+/* For listing: the first name in d whose cookie is above `after`, with a reference; NULL: none. */
+struct dentry *dentry_next_child(struct dentry *d, u64 after);
+extern struct mutex rename_lock;
 /* The absolute path of d as seen from root, into buf, its length without the NUL; " (deleted)" is added when removed;
  * -ENAMETOOLONG, -ENOENT when unreachable from root. */
 ssize_t dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t size);
@@ -128,7 +139,6 @@ ssize_t dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t siz
 /* ---- path.c: names to dentries ---- */
 enum path_flags {
     PATH_FOLLOW = 1,      /* follow a link at the end */
-    PATH_CREATE = 2,      /* the last component may be missing: see path_parent */
     PATH_DIRECTORY = 4,   /* must be a directory */
     PATH_EMPTY = 8,       /* AT_EMPTY_PATH: "" is dirfd itself */
     PATH_KERNEL = 16,     /* no permission checks: the kernel's own use at boot */
@@ -138,18 +148,25 @@ enum path_flags {
 int path_from_user(vaddr_t upath, char **out) __must_check;
 /* Looks up; *out with a reference. -ENOENT, -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG, -EBADF, -ENOMEM. */
 int path_lookup(int dirfd, const char *path, unsigned flags, struct dentry **out) __must_check;
-/* All but the last component: *dir with a reference, *last points into path, *last_len long (no trailing slashes);
- * *trailing_slash says that there was one. A last component of "." or ".." or "/" gives -EEXIST/-EINVAL/-EBUSY to callers. */
-int path_parent(int dirfd, const char *path, struct dentry **dir, const char **last, size_t *last_len,
-                bool *trailing_slash) __must_check;
-/* The name in directory d (its vnode->lock held): *out with a reference or -ENOENT. */
-int dentry_lookup_locked(struct dentry *d, const char *name, size_t len, struct dentry **out) __must_check;
+/* All but the last name; PATH_FOLLOW: where a link in the last place leads. -EEXIST: the path is "/" or so. The last name
+ * may be "." or "..", which callers refuse. */
+struct path_last {
+    struct dentry *dir; /* with a reference */
+    size_t len;
+    bool slash;         /* something like "name/" */
+    char name[NAME_MAX + 1];
+};
+int path_parent(int dirfd, const char *path, unsigned flags, struct path_last *out) __must_check;
+/* One name in directory d: *out with a reference, or -ENOENT. Mounts are crossed by path_lookup, not here. */
+int dentry_lookup(struct dentry *d, const char *name, size_t len, struct dentry **out) __must_check;
 
 /* ---- namei.c: what changes directories; checks permissions, sticky bits, EXDEV, EBUSY ---- */
+/* For open(2): the name is free, the lock of l->dir is held. */
+int fs_create_locked(struct path_last *l, u32 mode, u64 rdev, const char *target, struct dentry **out) __must_check;
 int fs_mknod(int dirfd, const char *path, u32 mode, u64 rdev);
 int fs_mkdir(int dirfd, const char *path, u32 mode);
 int fs_symlink(const char *target, int dirfd, const char *path);
-int fs_link(int olddir, const char *oldpath, int newdir, const char *newpath, int flags);
+int fs_link(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags); /* flags: PATH_* for oldpath */
 int fs_unlink(int dirfd, const char *path, bool directory);
 int fs_rename(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
 
@@ -159,6 +176,7 @@ void fs_init(void);   /* root ramfs, /dev, /proc; devices register before or aft
  * with what was good before it kept. */
 int initramfs_unpack(const void *data, size_t size);
 /* Mounts sb's root at d. */
+int mount_remove(struct dentry *root); /* the root of a mounted file system; -EINVAL, -EBUSY */
 int mount_add(struct dentry *d, struct dentry *root, struct superblock *sb, const char *source);
 struct mount *mount_next(struct mount *m); /* NULL starts; for /proc/mounts */
 extern struct dentry *root_dentry;
@@ -170,3 +188,5 @@ struct superblock *procfs_create(struct dentry **root);
 #define MKDEV(major, minor) ((u64)(major) << 8 | (minor)) /* small numbers only: Linux's st_rdev encoding agrees */
 int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv);
 bool device_find(u64 rdev, const struct file_ops **ops, void **priv);
+void devices_mount(struct dentry *dev); /* makes nodes for all devices in this directory, and for those to come */
+void memdev_init(void);

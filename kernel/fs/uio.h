@@ -21,9 +21,7 @@ void uio_init_kernel(struct uio *u, void *base, size_t len);
 /* Reads an iovec array from user space; *vec (kmem) to free after use. -EFAULT, -EINVAL (count, lengths), -ENOMEM. */
 int uio_init_iovec(struct uio *u, vaddr_t uvec, u64 count, struct iovec_user **vec) __must_check;
 /* Copies up to n bytes out to (in from) where the uio points and advances; bytes copied, less than n only when the uio
- * is full/empty or a fault came: then uio_faulted. */
+ * is full or empty, or a fault came. */
 size_t uio_put(struct uio *u, const void *src, size_t n);
 size_t uio_get(struct uio *u, void *dst, size_t n);
 size_t uio_put_zero(struct uio *u, size_t n);
-/* Steps back by n bytes that were taken by the last uio_get but could not be used. */
-void uio_rewind(struct uio *u, size_t n);

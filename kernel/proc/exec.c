@@ -324,7 +324,7 @@ static int stack_build(struct vmspace *vm, const struct exec_args *a, const stru
 static int vm_layout(struct vmspace *vm)
 {
     const struct rlimit *limits = current_process()->rlimit;
-    u64 stack = MIN(MAX(limits[RLIMIT_STACK].cur, 64 * PAGE_SIZE), 16ul << 30);
+    u64 wish = MAX(limits[RLIMIT_STACK].cur, 64 * PAGE_SIZE), stack = MIN(wish, 16ul << 30);
     struct map_request q = {.addr = STACK_TOP - 32 * PAGE_SIZE,
                             .len = 32 * PAGE_SIZE,
                             .prot = PROT_READ | PROT_WRITE,
@@ -496,7 +496,7 @@ static int exec_file(struct file *f, struct exec_args *a, struct trapframe *fram
     struct process *p = current_process();
     char head[HEAD_SIZE + 1];
     struct exec_image image = {0};
-    size_t head_size;
+    size_t head_size = 0;
     struct vmspace *vm;
     vaddr_t sp;
     int err = process_exe_deny(f);
