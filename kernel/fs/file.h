@@ -68,6 +68,7 @@ struct file {
     struct vnode *vnode;
     _Atomic u32 flags;       /* O_* without creation flags */
     bool readable, writable;
+    bool counts_writer;      /* it is one of vnode->writers */
     bool stream;             /* no position: pipes, terminals */
     struct mutex pos_lock;   /* RANK_FILE */
     u64 pos;
@@ -123,6 +124,9 @@ struct fs_context *fs_context_create(void) __must_check; /* at the root */
 struct fs_context *fs_context_copy(struct fs_context *c) __must_check;
 void fs_context_get(struct fs_context *c);
 void fs_context_put(struct fs_context *c);
+void fs_context_set(struct dentry *d, bool root); /* of the running process: its root or working directory */
+/* fs/lock.c: closing a descriptor gives up the process's ranges (owner), the last close of a file its flock. */
+void file_locks_drop(struct file *f, const void *owner);
 struct dentry *fs_root_get(void), *fs_cwd_get(void); /* the running process's, with references */
 
 /* ---- pipes, memory files ---- */

@@ -188,5 +188,5 @@ struct superblock *procfs_create(struct dentry **root);
 #define MKDEV(major, minor) ((u64)(major) << 8 | (minor)) /* small numbers only: Linux's st_rdev encoding agrees */
 int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv);
 bool device_find(u64 rdev, const struct file_ops **ops, void **priv);
-void devices_mount(struct dentry *dev); /* makes nodes for all devices in this directory, and for those to come */
+void devices_mount(void); /* /dev exists: makes the nodes, also those of devices to come */
 void memdev_init(void);

@@ -52,6 +52,9 @@ enum lock_rank {
     RANK_SIGNAL = 120,    /* signal state of one process */
     RANK_ACTIONS = 125,   /* signal actions, which processes may share */
     RANK_TTY = 130,       /* a terminal's rings */
+    RANK_FILES = 132,     /* a file table */
+    RANK_FS_LOCKS = 134,  /* advisory file locks */
+    RANK_MOUNT = 136,
     RANK_FS_SPIN = 140,   /* dentries, mounts */
     RANK_FUTEX = 145,
     RANK_PTABLE = 150,    /* one page-table page (struct page); parent before child by level */

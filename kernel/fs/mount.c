@@ -1,0 +1,114 @@
+/* Mounted file systems, and the first ones. Lock: mount_lock (RANK_FS_SPIN) for the list. */
+#include "fs/file.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "vm/kmem.h"
+
+static struct list mounts = LIST_INIT(mounts);
+static struct spinlock mount_lock = SPINLOCK_INIT("mounts", RANK_MOUNT);
+
+/* The tree's references to root and to where it hangs are the mount's. */
+int mount_add(struct dentry *on, struct dentry *root, struct superblock *sb, const char *source)
+{
+    struct mount *m = kmem_zalloc(sizeof *m);
+    bool busy = false;
+
+    if (!m)
+        return -ENOMEM;
+    m->sb = sb;
+    strlcpy(m->source, source, sizeof m->source);
+    dentry_get(m->root = root);
+    if (on)
+        dentry_get(m->on = on);
+    spin_lock(&mount_lock);
+    if (on && on->mounted) {
+        busy = true;
+    } else {
+        root->mount = m;
+        if (on)
+            on->mounted = m;
+        list_append(&mounts, &m->link);
+    }
+    spin_unlock(&mount_lock);
+    if (!busy)
+        return 0;
+    dentry_put(root);
+    dentry_put(on);
+    kmem_free(m);
+    return -EBUSY;
+}
+
+/* Only what nobody uses: the root of a file system whose names nobody holds. */
+int mount_remove(struct dentry *root)
+{
+    struct mount *m = root->mount;
+
+    if (!m || !m->on)
+        return -EINVAL;
+    if (ref_count(&root->refs) > 3 || !list_empty(&root->children)) /* maker, mount, caller */
+        return -EBUSY;
+    spin_lock(&mount_lock);
+    list_remove(&m->link);
+    m->on->mounted = NULL;
+    root->mount = NULL;
+    spin_unlock(&mount_lock);
+    dentry_put(m->on);
+    dentry_put(root);
+    kmem_free(m);
+    return 0;
+}
+
+struct mount *mount_next(struct mount *m)
+{
+    struct list *next;
+
+    spin_lock(&mount_lock);
+    next = m ? m->link.next : mounts.next;
+    spin_unlock(&mount_lock);
+    return next == &mounts ? NULL : list_entry(next, struct mount, link);
+}
+
+/* A file system of this type at a directory of the root. */
+static void mount_at(const char *path, struct superblock *(*create)(struct dentry **root), const char *source)
+{
+    struct dentry *on, *root;
+    struct superblock *sb;
+    int err = fs_mkdir(AT_FDCWD, path, 0755);
+
+    if (!err || err == -EEXIST)
+        err = path_lookup(AT_FDCWD, path, PATH_DIRECTORY | PATH_KERNEL, &on);
+    sb = err ? NULL : create(&root);
+    if (!sb || mount_add(on, root, sb, source))
+        panic("%s cannot be mounted", path);
+    dentry_put(on);
+}
+
+static void make_links(void)
+{
+    static const char *const links[][2] = {{"/proc/self/fd", "/dev/fd"},
+                                           {"/proc/self/fd/0", "/dev/stdin"},
+                                           {"/proc/self/fd/1", "/dev/stdout"},
+                                           {"/proc/self/fd/2", "/dev/stderr"}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(links); i++)
+        if (fs_symlink(links[i][0], AT_FDCWD, links[i][1]))
+            printk(LOG_WARN, "%s cannot be made", links[i][1]);
+    if (fs_mkdir(AT_FDCWD, "/dev/shm", 01777))
+        printk(LOG_WARN, "/dev/shm cannot be made");
+}
+
+void fs_init(void)
+{
+    struct superblock *sb;
+
+    dentry_init();
+    fs_vm_hooks_init();
+    sb = ramfs_create(&root_dentry);
+    if (!sb || mount_add(NULL, root_dentry, sb, "rootfs"))
+        panic("no memory for the root file system");
+    mount_at("/dev", ramfs_create, "devtmpfs");
+    mount_at("/proc", procfs_create, "proc");
+    memdev_init();
+    devices_mount();
+    make_links();
+}

@@ -1,0 +1,300 @@
+/*
+ * File tables. The array of descriptors is counted and shared by fork until one
+ * side changes it, so a fork costs the same with 3 files open and with 1,000.
+ * An array holds one reference to each of its files.
+ *
+ * Locks: table->lock (RANK_FILES) for which array the table has and for the
+ * array's contents; an array with more than one table is never changed.
+ */
+#include "fs/file.h"
+#include "lib/string.h"
+#include "proc/process.h"
+#include "vm/kmem.h"
+
+#define FIRST_SIZE 32u
+
+struct fd_array {
+    struct refcount refs;
+    u32 size;
+    u32 lowest; /* no free number is below */
+    u64 *cloexec;
+    struct file **file;
+};
+
+struct file_table {
+    struct refcount refs;
+    struct spinlock lock;
+    struct fd_array *array;
+};
+
+static struct fd_array *array_create(u32 size)
+{
+    struct fd_array *a = kmem_zalloc(sizeof *a + size * sizeof a->file[0] + size / 8);
+
+    if (!a)
+        return NULL;
+    ref_init(&a->refs);
+    a->size = size;
+    a->file = (struct file **)(a + 1);
+    a->cloexec = (u64 *)(a->file + size);
+    return a;
+}
+
+static void array_put(struct fd_array *a)
+{
+    if (!ref_put(&a->refs))
+        return;
+    for (u32 i = 0; i < a->size; i++)
+        if (a->file[i])
+            file_put(a->file[i]);
+    kmem_free(a);
+}
+
+/* A copy with room for `size` numbers. The caller holds the lock, or a reference to a shared array. */
+static struct fd_array *array_copy(const struct fd_array *from, u32 size)
+{
+    u32 room = MAX(size, from->size);
+    struct fd_array *a = array_create(room);
+
+    if (!a)
+        return NULL;
+    a->lowest = from->lowest;
+    memcpy(a->cloexec, from->cloexec, from->size / 8);
+    for (u32 i = 0; i < from->size; i++)
+        if ((a->file[i] = from->file[i]))
+            file_get(a->file[i]);
+    return a;
+}
+
+struct file_table *file_table_create(void)
+{
+    struct file_table *t = kmem_zalloc(sizeof *t);
+
+    if (t)
+        t->array = array_create(FIRST_SIZE);
+    if (!t || !t->array) {
+        kmem_free(t);
+        return NULL;
+    }
+    ref_init(&t->refs);
+    spin_init(&t->lock, "file table", RANK_FILES);
+    return t;
+}
+
+struct file_table *file_table_copy(struct file_table *from)
+{
+    struct file_table *t = kmem_zalloc(sizeof *t);
+
+    if (!t)
+        return NULL;
+    ref_init(&t->refs);
+    spin_init(&t->lock, "file table", RANK_FILES);
+    spin_lock(&from->lock);
+    t->array = from->array;
+    ref_get(&t->array->refs);
+    spin_unlock(&from->lock);
+    return t;
+}
+
+void file_table_get(struct file_table *t)
+{
+    ref_get(&t->refs);
+}
+
+void file_table_put(struct file_table *t)
+{
+    if (!ref_put(&t->refs))
+        return;
+    array_put(t->array);
+    kmem_free(t);
+}
+
+bool file_table_shared(struct file_table *t)
+{
+    return ref_count(&t->refs) > 1;
+}
+
+/*
+ * Takes the lock with an array that is this table's own and has room for number
+ * fd. What it replaced goes to *old, for array_put after the lock.
+ */
+static int lock_own(struct file_table *t, u32 fd, struct fd_array **old)
+{
+    u32 size = FIRST_SIZE;
+
+    while (size <= fd)
+        size *= 2;
+    *old = NULL;
+    spin_lock(&t->lock);
+    if (ref_count(&t->array->refs) > 1 || t->array->size < size) {
+        struct fd_array *a = array_copy(t->array, size);
+        if (!a) {
+            spin_unlock(&t->lock);
+            return -ENOMEM;
+        }
+        *old = t->array;
+        t->array = a;
+    }
+    return 0;
+}
+
+static void unlock_own(struct file_table *t, struct fd_array *old)
+{
+    spin_unlock(&t->lock);
+    if (old)
+        array_put(old);
+}
+
+static struct file_table *table(void)
+{
+    return current_process()->files;
+}
+
+static u32 limit(void)
+{
+    return (u32)MIN(current_process()->rlimit[RLIMIT_NOFILE].cur, 1ul << 20);
+}
+
+struct file *fd_get(int fd)
+{
+    struct file_table *t = table();
+    struct file *f = NULL;
+
+    spin_lock(&t->lock);
+    if (fd >= 0 && (u32)fd < t->array->size && (f = t->array->file[fd]))
+        file_get(f);
+    spin_unlock(&t->lock);
+    return f;
+}
+
+static void set_flag(struct fd_array *a, u32 fd, bool cloexec)
+{
+    u64 bit = 1ul << fd % 64;
+
+    a->cloexec[fd / 64] = cloexec ? a->cloexec[fd / 64] | bit : a->cloexec[fd / 64] & ~bit;
+}
+
+static u32 lowest_free(const struct fd_array *a, u32 from)
+{
+    while (from < a->size && a->file[from])
+        from++;
+    return from;
+}
+
+int fd_alloc(struct file *f, int lowest, bool cloexec)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    u32 fd = (u32)lowest;
+
+    for (;;) {
+        spin_lock(&t->lock);
+        fd = lowest_free(t->array, MAX((u32)lowest, t->array->lowest));
+        spin_unlock(&t->lock);
+        if (fd >= limit())
+            return -EMFILE;
+        if (lock_own(t, fd, &old))
+            return -ENOMEM;
+        if (!t->array->file[fd])
+            break;
+        unlock_own(t, old); /* another thread was faster */
+    }
+    t->array->file[fd] = f;
+    set_flag(t->array, fd, cloexec);
+    if ((u32)lowest <= t->array->lowest)
+        t->array->lowest = fd + 1;
+    unlock_own(t, old);
+    return (int)fd;
+}
+
+int fd_install_at(int fd, struct file *f, bool cloexec)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    struct file *replaced;
+
+    if (fd < 0 || (u32)fd >= limit())
+        return -EBADF;
+    if (lock_own(t, (u32)fd, &old))
+        return -ENOMEM;
+    replaced = t->array->file[fd];
+    t->array->file[fd] = f;
+    set_flag(t->array, (u32)fd, cloexec);
+    unlock_own(t, old);
+    if (replaced)
+        file_put(replaced);
+    return fd;
+}
+
+int fd_close(int fd)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    struct file *f;
+
+    f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    file_put(f);
+    if (lock_own(t, (u32)fd, &old))
+        return -ENOMEM;
+    f = t->array->file[fd];
+    t->array->file[fd] = NULL;
+    set_flag(t->array, (u32)fd, false);
+    t->array->lowest = MIN(t->array->lowest, (u32)fd);
+    unlock_own(t, old);
+    if (!f)
+        return -EBADF;
+    file_locks_drop(f, current_process());
+    file_put(f);
+    return 0;
+}
+
+int fd_get_cloexec(int fd)
+{
+    struct file_table *t = table();
+    int result = -EBADF;
+
+    spin_lock(&t->lock);
+    if (fd >= 0 && (u32)fd < t->array->size && t->array->file[fd])
+        result = t->array->cloexec[fd / 64] >> fd % 64 & 1;
+    spin_unlock(&t->lock);
+    return result;
+}
+
+int fd_set_cloexec(int fd, bool on)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    int was = fd_get_cloexec(fd);
+
+    if (was < 0 || was == on)
+        return was < 0 ? was : 0;
+    if (lock_own(t, (u32)fd, &old))
+        return -ENOMEM;
+    set_flag(t->array, (u32)fd, on);
+    unlock_own(t, old);
+    return 0;
+}
+
+/* For a running program's own table: it is not shared (exec has seen to that). */
+void file_table_close_on_exec(struct file_table *t)
+{
+    for (u32 fd = 0; fd < t->array->size; fd++)
+        if ((t->array->cloexec[fd / 64] >> fd % 64 & 1) && fd_close((int)fd) == -ENOMEM)
+            oom_kill_current("closing files for a new program");
+}
+
+int file_table_next(struct file_table *t, int from, struct file **out)
+{
+    int found = -1;
+
+    spin_lock(&t->lock);
+    for (u32 fd = (u32)from; fd < t->array->size && found < 0; fd++)
+        if (t->array->file[fd]) {
+            file_get(*out = t->array->file[fd]);
+            found = (int)fd;
+        }
+    spin_unlock(&t->lock);
+    return found;
+}
