@@ -3,10 +3,11 @@
  * the copies may fault. Writes of up to PIPE_BUF bytes are not torn.
  */
 #include "fs/file.h"
+#include "lib/string.h"
 #include "proc/process.h"
 #include "vm/kmem.h"
+#include "vm/page.h"
 #include "vm/uaccess.h"
-#include "lib/string.h"
 
 #define PIPE_BUF 4096u
 #define PAGES_DEFAULT 16u
@@ -64,7 +65,7 @@ static void pages_drop(struct pipe *p)
         }
 }
 
-void pipe_put(struct pipe *p)
+static void pipe_put(struct pipe *p)
 {
     if (!ref_put(&p->refs))
         return;
@@ -345,6 +346,12 @@ static struct pipe *fifo_pipe(struct vnode *v)
         ref_get(&p->refs);
     mutex_unlock(&v->lock);
     return p;
+}
+
+void pipe_drop_fifo(struct vnode *v)
+{
+    if (v->priv)
+        pipe_put(v->priv);
 }
 
 /* Each end waits for the other, unless told not to. */

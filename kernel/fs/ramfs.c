@@ -203,6 +203,8 @@ static void ramfs_destroy(struct vnode *v)
 {
     if ((v->mode & S_IFMT) == S_IFLNK)
         kmem_free(v->priv);
+    if ((v->mode & S_IFMT) == S_IFIFO)
+        pipe_drop_fifo(v);
 }
 
 static int ramfs_create_vnode(struct superblock *sb, u32 mode, u64 rdev, const char *target, struct vnode **out)

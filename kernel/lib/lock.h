@@ -37,7 +37,7 @@ enum lock_rank {
     RANK_NONE = 0, /* not checked; only for locks that are never nested with another */
     /* mutexes */
     RANK_CHECK = 5,       /* vm/check.c: one checker at a time */
-    RANK_TTY_MUTEX = 10,  /* a terminal's readers or writers */
+    RANK_TTY_READ = 32,   /* a terminal's readers; a stream has no position lock */
     RANK_FS_RENAME = 20,  /* serialises renames of directories */
     RANK_FILE = 30,       /* an open file's position */
     RANK_VNODE = 40,      /* a vnode; parent before child, two by address with mutex_lock_nested */

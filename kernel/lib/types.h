@@ -36,18 +36,17 @@ typedef u64 vaddr_t; /* a virtual address, bytes; user or kernel */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-#define MIN(a, b)           \
-    ({                      \
-        __typeof__(a) _a = (a); \
-        __typeof__(b) _b = (b); \
-        _a < _b ? _a : _b;  \
+/* Each operand is evaluated once; the names are unique so that they nest. */
+#define UNIQUE_2(name, n) name##n
+#define UNIQUE(name, n) UNIQUE_2(name, n)
+#define CHOOSE(a, op, b, x, y)  \
+    ({                          \
+        __typeof__(a) x = (a);  \
+        __typeof__(b) y = (b);  \
+        x op y ? x : y;         \
     })
-#define MAX(a, b)           \
-    ({                      \
-        __typeof__(a) _a = (a); \
-        __typeof__(b) _b = (b); \
-        _a > _b ? _a : _b;  \
-    })
+#define MIN(a, b) CHOOSE(a, <, b, UNIQUE(_x, __COUNTER__), UNIQUE(_y, __COUNTER__))
+#define MAX(a, b) CHOOSE(a, >, b, UNIQUE(_x, __COUNTER__), UNIQUE(_y, __COUNTER__))
 #define ROUND_UP(x, to) (((x) + (to) - 1) & ~((__typeof__(x))(to) - 1)) /* `to` a power of two */
 #define ROUND_DOWN(x, to) ((x) & ~((__typeof__(x))(to) - 1))
 

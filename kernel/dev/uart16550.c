@@ -1,0 +1,51 @@
+/* NS16550 serial port (National Semiconductor PC16550D data sheet). */
+#include "dev/uart16550.h"
+#include "arch/arch.h"
+
+enum { RBR_THR = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
+#define IER_RX 1
+#define IER_TX 2
+#define FCR_ENABLE_CLEAR 7
+#define LCR_8N1 3
+#define MCR_DTR_RTS_OUT2 11
+#define LSR_DATA 1
+#define LSR_THR_EMPTY 32
+
+static volatile u8 *regs;
+
+bool uart_init(void)
+{
+    if (platform.uart.pa == 0)
+        return false;
+    regs = arch_map_device(platform.uart, 8);
+    regs[IER] = 0;
+    regs[LCR] = LCR_8N1;
+    regs[FCR] = FCR_ENABLE_CLEAR;
+    regs[MCR] = MCR_DTR_RTS_OUT2;
+    return true;
+}
+
+bool uart_tx_ready(void)
+{
+    return regs[LSR] & LSR_THR_EMPTY;
+}
+
+void uart_put(u8 c)
+{
+    regs[RBR_THR] = c;
+}
+
+bool uart_rx_ready(void)
+{
+    return regs[LSR] & LSR_DATA;
+}
+
+u8 uart_get(void)
+{
+    return regs[RBR_THR];
+}
+
+void uart_interrupts(bool rx, bool tx)
+{
+    regs[IER] = (u8)((rx ? IER_RX : 0) | (tx ? IER_TX : 0));
+}
