@@ -1,4 +1,10 @@
-/* The end: says why, shows where, powers off with a failing status. */
+/*
+ * The end: says why, shows where, powers off with a failing status.
+ *
+ * The most telling comes first, as anything here may fail in its turn: a panic
+ * inside a panic powers off at once. Of several CPUs that panic, the first one
+ * speaks. No lock is taken: log.c and the console stop doing so.
+ */
 #include "arch/arch.h"
 #include "dev/console.h"
 #include "lib/log.h"
@@ -6,25 +12,47 @@
 
 #define PANIC_STATUS 70 /* EX_SOFTWARE of sysexits.h; the host command knows it */
 
-static _Atomic u32 panics;
+static _Atomic u32 panic_owner; /* 1 + the number of the CPU that panics */
+
+/* Only the first CPU to come here gets on. */
+static void claim(void)
+{
+    u32 me = arch_this_cpu()->id + 1, owner = 0;
+
+    if (atomic_compare_exchange_strong(&panic_owner, &owner, me))
+        return;
+    if (owner == me)
+        arch_poweroff(PANIC_STATUS);
+    for (;;) /* the owner turns the machine off */
+        arch_cpu_idle();
+}
+
+static void print_where(void)
+{
+    const struct thread *t = current;
+
+    if (t)
+        printk(LOG_EMERG, "CPU %u, thread %u (%.*s)", arch_this_cpu()->id, t->tid, (int)sizeof t->comm, t->comm);
+    else
+        printk(LOG_EMERG, "CPU %u, no thread yet", arch_this_cpu()->id);
+}
 
 static void __noreturn die(const struct trapframe *tf, const char *fmt, va_list ap)
 {
     char why[256];
 
-    arch_irq_disable();
-    if (atomic_fetch_add(&panics, 1) > 0)
-        arch_poweroff(PANIC_STATUS); /* while panicking: no more words */
+    arch_irq_save();
+    claim();
     arch_halt_other_cpus();
     log_panic();
     console_panic();
     vsnprintf(why, sizeof why, fmt, ap);
     printk(LOG_EMERG, "KERNEL PANIC: %s", why);
-    if (current)
-        printk(LOG_EMERG, "CPU %u, thread %u (%s)", arch_this_cpu()->id, current->tid, current->comm);
+    print_where();
     if (tf)
         arch_print_frame(tf);
     arch_backtrace(tf);
+    log_panic_tail();
     console_drain();
     arch_poweroff(PANIC_STATUS);
 }

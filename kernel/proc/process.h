@@ -80,7 +80,7 @@ struct process {
     struct waitq stop_wait;         /* stopped threads sleep here */
     struct waitq vfork_wait;        /* the parent of a vfork sleeps on the child's */
     bool vfork_done;
-    bool did_exec, dumpable;
+    bool did_exec, dumpable, no_new_privs;
     bool is_subreaper;
     u32 pdeath_signal;          /* prctl(PR_SET_PDEATHSIG) */
     bool pdeath_pending;

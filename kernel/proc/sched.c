@@ -172,6 +172,25 @@ void sched_set_vm(struct vmspace *vm)
     arch_irq_restore(on);
 }
 
+/* Sleeps for a moment: whoever wakes it puts it where it may run. */
+static void moved(struct timer *t)
+{
+    struct thread *thread = container_of(t, struct thread, move_timer);
+
+    thread_wake(thread);
+}
+
+void sched_move(void)
+{
+    current->move_timer = (struct timer){.fn = moved};
+    preempt_disable();
+    atomic_store(&current->state, THREAD_SLEEPING);
+    timer_arm(&current->move_timer, arch_time_ns());
+    schedule();
+    preempt_enable();
+    timer_cancel(&current->move_timer);
+}
+
 void sched_yield(void)
 {
     schedule();

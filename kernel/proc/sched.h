@@ -18,9 +18,17 @@ enum thread_state { THREAD_NEW, THREAD_RUNNABLE, THREAD_RUNNING, THREAD_SLEEPING
 
 struct process;
 struct vmspace;
-struct timer;
 void signal_handle(struct trapframe *tf); /* proc/signal.h */
 bool signal_pending(void), signal_fatal_pending(void);
+
+/* ---- timers: callbacks run in interrupt context ---- */
+struct timer {
+    struct list link;
+    u64 deadline_ns;
+    void (*fn)(struct timer *);
+    struct cpu *cpu; /* where it was armed last; NULL: never */
+    bool armed;
+};
 
 /* Pending signals of a thread or a process: proc/signal.c; siglock. */
 struct signal_queue {
@@ -59,6 +67,7 @@ struct thread {
     struct list hash_link;     /* process.c: by tid; process_lock */
     u32 held_ranks[12], held_count; /* debug: mutex ranks held */
     struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
+    struct timer move_timer;   /* sched_move */
     u32 vm_depth;              /* vm/check.c: how often it is inside */
 };
 
@@ -113,6 +122,7 @@ void thread_exit(void) __noreturn;   /* the running thread ends; its reference i
 
 /* The running thread uses this address space from now on (NULL: none), and nothing of the old one is left on this CPU. */
 void sched_set_vm(struct vmspace *vm);
+void sched_move(void); /* the running thread leaves a CPU that it may no longer use */
 void sched_yield(void);
 void schedule(void);           /* gives up the CPU; state says what comes next */
 void preempt_disable(void);
@@ -161,14 +171,7 @@ void waitq_wake_all(struct waitq *q);
         _err;                                            \
     })
 
-/* ---- timers: callbacks run in interrupt context ---- */
-struct timer {
-    struct list link;
-    u64 deadline_ns;
-    void (*fn)(struct timer *);
-    struct cpu *cpu; /* where it was armed last; NULL: never */
-    bool armed;
-};
+/* ---- timers ---- */
 void timer_arm(struct timer *t, u64 deadline_ns);
 void timer_program(struct cpu *c); /* sets the hardware for what comes first; for the scheduler, as timers_run */
 void timers_run(struct cpu *c);

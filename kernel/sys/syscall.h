@@ -11,9 +11,12 @@
 #include "lib/types.h"
 
 struct trapframe;
+void syscall_init(void), time_init(void);
 void syscall_dispatch(struct trapframe *tf); /* interrupts on */
 
-#define SYSCALL(name) s64 sys_##name(const u64 *a)
+#define SYSCALL(name)           \
+    s64 sys_##name(const u64 *a); \
+    s64 sys_##name(const u64 *a)
 
 /* Linux's 64-bit structures that several files decode. */
 struct timespec {

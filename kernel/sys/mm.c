@@ -1,0 +1,182 @@
+/* System calls about memory: decoding of what vm/mmap.c does. */
+#include "fs/file.h"
+#include "proc/process.h"
+#include "sys/syscall.h"
+#include "vm/kmem.h"
+#include "vm/uaccess.h"
+#include "vm/vm.h"
+
+#define MAP_SHARED 1u
+#define MAP_PRIVATE 2u
+#define MAP_SHARED_VALIDATE 3u
+#define MAP_TYPE 15u
+#define MAP_FIXED 0x10u
+#define MAP_ANONYMOUS 0x20u
+#define MAP_GROWSDOWN 0x100u
+#define MAP_POPULATE 0x8000u
+#define MAP_STACK 0x20000u
+#define MAP_FIXED_NOREPLACE 0x100000u
+
+static unsigned translate(u32 flags)
+{
+    return ((flags & MAP_TYPE) != MAP_PRIVATE ? MAP_SHARED_ : 0) |
+           (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? MAP_FIXED_ : 0) |
+           (flags & MAP_FIXED_NOREPLACE ? MAP_NOREPLACE_ : 0) | (flags & MAP_GROWSDOWN ? MAP_GROWSDOWN_ : 0) |
+           (flags & MAP_POPULATE ? MAP_POPULATE_ : 0);
+}
+
+static s64 map_file(struct map_request *q, struct file *f)
+{
+    bool shared = q->flags & MAP_SHARED_;
+    s64 at;
+
+    if (!f->readable)
+        return -EACCES;
+    if (shared && (q->prot & PROT_WRITE) && !f->writable)
+        return -EACCES;
+    if (!f->ops->mmap)
+        return -ENODEV;
+    at = f->ops->mmap(f, q->offset, ROUND_UP(q->len, PAGE_SIZE), shared, &q->object);
+    if (at)
+        return at;
+    if (shared && !f->writable)
+        q->flags |= MAP_NO_MAYWRITE_;
+    q->tag = q->object ? f : NULL;
+    at = vm_map(current->vm, q);
+    if (q->object)
+        object_put(q->object);
+    return at;
+}
+
+/* mmap(addr, len, prot, flags, fd, offset) */
+SYSCALL(mmap)
+{
+    struct map_request q = {.addr = a[0], .len = a[1], .prot = (unsigned)a[2], .flags = translate((u32)a[3]),
+                            .offset = a[5]};
+    u32 type = (u32)a[3] & MAP_TYPE;
+    struct file *f;
+    s64 at;
+
+    if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (a[2] & ~7ul)
+        return -EINVAL;
+    if (a[3] & MAP_ANONYMOUS) {
+        q.offset = 0;
+        return a[5] % PAGE_SIZE ? -EINVAL : vm_map(current->vm, &q);
+    }
+    f = fd_get((int)a[4]);
+    if (!f)
+        return -EBADF;
+    at = q.len == 0 || q.offset % PAGE_SIZE ? -EINVAL : map_file(&q, f);
+    file_put(f);
+    return at;
+}
+
+SYSCALL(munmap)
+{
+    return vm_unmap(current->vm, a[0], a[1]);
+}
+
+SYSCALL(mprotect)
+{
+    return a[2] & ~7ul ? -EINVAL : vm_protect(current->vm, a[0], a[1], (unsigned)a[2]);
+}
+
+SYSCALL(mremap)
+{
+    return vm_remap(current->vm, a[0], a[1], a[2], (unsigned)a[3], a[4]);
+}
+
+SYSCALL(brk)
+{
+    return (s64)vm_brk(current->vm, a[0]);
+}
+
+/* Is all of the range mapped? Most hints ask only that. */
+static s64 check_mapped(vaddr_t start, u64 len)
+{
+    vaddr_t end = start + ROUND_UP(len, PAGE_SIZE);
+    struct region r;
+
+    if (start % PAGE_SIZE || end < start || end > USER_TOP)
+        return -EINVAL;
+    for (vaddr_t va = start; va < end; va = r.end) {
+        if (!vm_region_find(current->vm, va, &r))
+            return -ENOMEM;
+        vm_region_release(&r);
+        if (r.start > va)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+enum { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_DONTFORK = 10,
+       MADV_DOFORK = 11, MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15,
+       MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20, MADV_PAGEOUT = 21 };
+
+SYSCALL(madvise)
+{
+    s64 err = check_mapped(a[0], a[1]);
+
+    switch ((int)a[2]) {
+    case MADV_DONTNEED:
+    case MADV_FREE:
+        return err ? err : vm_discard(current->vm, a[0], a[1]);
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+        return err;
+    }
+    return -EINVAL;
+}
+
+SYSCALL(msync)
+{
+    if ((a[2] & ~7ul) || (a[2] & 5) == 5)
+        return -EINVAL;
+    return check_mapped(a[0], a[1]);
+}
+
+/* All memory is resident, and stays. */
+SYSCALL(mlock)
+{
+    return check_mapped(ROUND_DOWN(a[0], PAGE_SIZE), a[1] + (a[0] & PAGE_MASK));
+}
+
+SYSCALL(munlock)
+{
+    return check_mapped(ROUND_DOWN(a[0], PAGE_SIZE), a[1] + (a[0] & PAGE_MASK));
+}
+
+SYSCALL(mlockall)
+{
+    return a[0] == 0 || a[0] > 7 ? -EINVAL : 0;
+}
+
+SYSCALL(munlockall)
+{
+    (void)a;
+    return 0;
+}
+
+SYSCALL(mincore)
+{
+    s64 err = check_mapped(a[0], a[1]);
+    u64 count = ROUND_UP(a[1], PAGE_SIZE) >> PAGE_SHIFT;
+
+    for (u64 i = 0; i < count && !err; i++) {
+        u8 resident = vm_resident(current->vm, a[0] + i * PAGE_SIZE, a[0] + (i + 1) * PAGE_SIZE) > 0;
+        err = put_user(a[2] + i, &resident);
+    }
+    return err;
+}

@@ -1,0 +1,282 @@
+/* System calls about signals. */
+#include "lib/string.h"
+#include "proc/process.h"
+#include "sys/syscall.h"
+#include "vm/uaccess.h"
+#include "vm/vm.h"
+
+#define UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
+#define SS_ONSTACK 1u
+#define SS_DISABLE 2u
+#define MINSIGSTKSZ 1088ul
+
+static bool valid(u64 signo)
+{
+    return signo >= 1 && signo <= SIG_COUNT;
+}
+
+/* ---- sending ---- */
+
+static struct siginfo user_info(int signo, int code)
+{
+    return (struct siginfo){.signo = signo, .code = code, .pid = (s32)current_process()->pid,
+                            .uid = current_process()->cred.uid};
+}
+
+static s64 kill_one(struct process *p, int signo)
+{
+    struct siginfo info = user_info(signo, SI_USER);
+
+    if (!cred_may_kill(p, signo))
+        return -EPERM;
+    return signo && p->state == PROCESS_ALIVE ? signal_send_process(p, signo, &info) : 0;
+}
+
+/* Everybody that fits: -1 all but init and oneself, else a group. */
+static s64 kill_many(s32 target, int signo)
+{
+    s64 result = -ESRCH;
+    struct process *p;
+
+    for (u32 next = 1; (p = process_next(next)); next = p->pid + 1, process_put(p)) {
+        bool fits = target == -1 ? p != init_process && p != current_process() : p->pgid == (u32)-target;
+        s64 one = fits ? kill_one(p, signo) : 1;
+        if (one == 0 || (one < 0 && result == -ESRCH))
+            result = one;
+    }
+    return result;
+}
+
+SYSCALL(kill)
+{
+    s32 pid = (s32)a[0];
+    struct process *p;
+    s64 err;
+
+    if (a[1] > SIG_COUNT)
+        return -EINVAL;
+    if (pid <= 0)
+        return kill_many(pid == 0 ? -(s32)current_process()->pgid : pid, (int)a[1]);
+    p = process_find((u32)pid);
+    if (!p)
+        return -ESRCH;
+    err = kill_one(p, (int)a[1]);
+    process_put(p);
+    return err;
+}
+
+static s64 kill_thread(u32 tgid, u32 tid, u64 signo, const struct siginfo *info)
+{
+    struct thread *t;
+    s64 err = 0;
+
+    if (signo > SIG_COUNT)
+        return -EINVAL;
+    t = thread_find(tid);
+    if (!t || !t->process || (tgid && t->process->pid != tgid))
+        err = -ESRCH;
+    else if (!cred_may_kill(t->process, (int)signo))
+        err = -EPERM;
+    else if (signo)
+        err = signal_send_thread(t, (int)signo, info);
+    if (t)
+        thread_put(t);
+    return err;
+}
+
+SYSCALL(tkill)
+{
+    struct siginfo info = user_info((int)a[1], SI_TKILL);
+
+    return (s32)a[0] <= 0 ? -EINVAL : kill_thread(0, (u32)a[0], a[1], &info);
+}
+
+SYSCALL(tgkill)
+{
+    struct siginfo info = user_info((int)a[2], SI_TKILL);
+
+    return (s32)a[0] <= 0 || (s32)a[1] <= 0 ? -EINVAL : kill_thread((u32)a[0], (u32)a[1], a[2], &info);
+}
+
+SYSCALL(rt_sigqueueinfo)
+{
+    struct siginfo info;
+    struct process *p;
+    s64 err;
+
+    if (get_user(&info, a[2]))
+        return -EFAULT;
+    if (!valid(a[1]))
+        return -EINVAL;
+    p = process_find((u32)a[0]);
+    if (!p)
+        return -ESRCH;
+    info.signo = (s32)a[1];
+    if ((info.code >= 0 || info.code == SI_TKILL) && p != current_process())
+        err = -EPERM; /* nobody pretends to be the kernel */
+    else
+        err = cred_may_kill(p, info.signo) ? signal_send_process(p, info.signo, &info) : -EPERM;
+    process_put(p);
+    return err;
+}
+
+/* ---- actions and masks ---- */
+
+struct sigaction_abi { /* riscv64 has no sa_restorer */
+    u64 handler, flags, mask;
+};
+
+SYSCALL(rt_sigaction)
+{
+    struct process *p = current_process();
+    struct sigaction_abi new, old;
+    struct signal_action *action;
+
+    if (a[3] != 8 || !valid(a[0]) || (a[1] && (SIG_BIT(a[0]) & UNBLOCKABLE)))
+        return -EINVAL;
+    if (a[1] && get_user(&new, a[1]))
+        return -EFAULT;
+    action = &p->actions->action[a[0] - 1];
+    spin_lock(&p->siglock);
+    spin_lock(&p->actions->lock);
+    old = (struct sigaction_abi){action->handler, action->flags, action->mask};
+    if (a[1])
+        *action = (struct signal_action){new.handler, new.flags, new.mask & ~UNBLOCKABLE};
+    spin_unlock(&p->actions->lock);
+    if (a[1] && signal_is_ignored(p, (int)a[0])) { /* POSIX: what is pending is forgotten */
+        signal_queue_flush(&p->pending, SIG_BIT(a[0]));
+        signal_queue_flush(&current->pending, SIG_BIT(a[0]));
+    }
+    spin_unlock(&p->siglock);
+    return a[2] ? put_user(a[2], &old) : 0;
+}
+
+SYSCALL(rt_sigprocmask)
+{
+    u64 old = current->sigmask, set;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (a[1]) {
+        if (get_user(&set, a[1]))
+            return -EFAULT;
+        if (a[0] > 2)
+            return -EINVAL;
+        signal_mask_set(a[0] == 0 ? old | set : a[0] == 1 ? old & ~set : set);
+    }
+    return a[2] ? put_user(a[2], &old) : 0;
+}
+
+SYSCALL(rt_sigpending)
+{
+    struct process *p = current_process();
+    u64 pending;
+
+    if (a[1] > 8)
+        return -EINVAL;
+    spin_lock(&p->siglock);
+    pending = (p->pending.mask | current->pending.mask) & current->sigmask;
+    spin_unlock(&p->siglock);
+    return copy_to_user(a[0], &pending, a[1]);
+}
+
+SYSCALL(sigaltstack)
+{
+    struct {
+        u64 sp;
+        u32 flags, pad;
+        u64 size;
+    } new, old = {.sp = current->altstack.sp, .size = current->altstack.size};
+    vaddr_t sp = tf_sp(current->frame);
+    bool inside = sp > old.sp && sp - old.sp <= old.size;
+
+    old.flags = old.size == 0 ? SS_DISABLE : inside ? SS_ONSTACK : 0;
+    if (a[0]) {
+        if (copy_from_user(&new, a[0], sizeof new))
+            return -EFAULT;
+        if (inside)
+            return -EPERM;
+        if (new.flags & ~(SS_DISABLE | SS_ONSTACK))
+            return -EINVAL;
+        if (!(new.flags & SS_DISABLE) && new.size < MINSIGSTKSZ)
+            return -ENOMEM;
+        current->altstack.sp = new.flags & SS_DISABLE ? 0 : new.sp;
+        current->altstack.size = new.flags & SS_DISABLE ? 0 : new.size;
+    }
+    return a[1] ? copy_to_user(a[1], &old, sizeof old) : 0;
+}
+
+SYSCALL(rt_sigreturn)
+{
+    struct ksigframe_args frame;
+    u64 mask;
+
+    (void)a;
+    if (arch_signal_return(current->frame, &mask, &frame)) {
+        signal_fault(SIGSEGV, SEGV_MAPERR, tf_sp(current->frame));
+        return 0;
+    }
+    signal_mask_set(mask);
+    tf_leave_syscall(current->frame);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+SYSCALL(rt_sigsuspend)
+{
+    static struct waitq never = WAITQ_INIT(never);
+    u64 mask;
+    int err;
+
+    if (a[1] != 8)
+        return -EINVAL;
+    if (get_user(&mask, a[0]))
+        return -EFAULT;
+    signal_mask_set_temporary(mask);
+    err = wait_event(&never, false, SLEEP_INTERRUPTIBLE, UINT64_MAX);
+    return err == -ERESTARTSYS ? -ERESTARTNOHAND : err;
+}
+
+static int take_waited(u64 set, struct siginfo *info)
+{
+    struct process *p = current_process();
+    int signo;
+
+    spin_lock(&p->siglock);
+    signo = signal_queue_take(&current->pending, set, info);
+    if (!signo)
+        signo = signal_queue_take(&p->pending, set, info);
+    current->sigwaiting = signo ? 0 : set;
+    signal_recalculate_locked(current);
+    spin_unlock(&p->siglock);
+    return signo;
+}
+
+SYSCALL(rt_sigtimedwait)
+{
+    static struct waitq never = WAITQ_INIT(never);
+    struct siginfo info;
+    u64 set, ns, deadline = UINT64_MAX;
+    int signo = 0, err;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (get_user(&set, a[0]))
+        return -EFAULT;
+    if (a[2]) {
+        err = timespec_from_user(a[2], &ns);
+        if (err)
+            return err;
+        deadline = time_deadline(ns);
+    }
+    set &= ~UNBLOCKABLE;
+    signo = take_waited(set, &info);
+    err = signo ? 0 : wait_event(&never, false, SLEEP_INTERRUPTIBLE, deadline);
+    if (!signo)
+        signo = take_waited(set, &info);
+    current->sigwaiting = 0;
+    if (!signo)
+        return err == -ETIMEDOUT ? -EAGAIN : -EINTR;
+    return a[1] && put_user(a[1], &info) ? -EFAULT : signo;
+}
