@@ -1,23 +1,98 @@
-# Cowslip. `make test` builds the portable code natively, with sanitizers, and runs its tests.
+# Cowslip. `make` builds the kernel and the initramfs, `make qemu` runs them, `make test` tests everything.
+# CPUS=n MEM=512M ARCH=riscv64 TOOLPREFIX=... DEBUG=1 V=1
 ARCH ?= riscv64
-CC ?= cc
-BUILD := build/host-$(ARCH)
+CPUS ?= 2
+MEM ?= 512M
+TYPE := $(if $(DEBUG),debug,release)
+BUILD := build/$(ARCH)-$(TYPE)
+HOST := build/host-$(ARCH)
+Q := $(if $(V),,@)
 WERROR := $(if $(CI),-Werror)
-CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR) \
+include kernel/arch/$(ARCH)/flags.mk
+
+KCC := $(TOOLPREFIX)gcc
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wno-sign-compare $(WERROR)
+KCFLAGS := -std=gnu17 -O2 -g $(ARCH_CFLAGS) -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
+	-fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables $(WARNINGS) \
+	-Ikernel -Ikernel/arch/$(ARCH)/include $(if $(DEBUG),-DCOWSLIP_DEBUG)
+
+SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell find kernel/arch/$(ARCH) -name '*.c' -o -path 'kernel/arch/$(ARCH)/*.S')
+OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
+LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
+
+.PHONY: all kernel initramfs qemu qemu-gdb test host-test guest-test boot-test clean compile_commands.json
+all: kernel initramfs compile_commands.json
+kernel: $(BUILD)/kernel.elf
+
+$(BUILD)/%.c.o: %.c Makefile kernel/arch/$(ARCH)/flags.mk
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/%.S.o: %.S Makefile
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
+
+# Linked twice: the table of symbols is made from the first link, and lies behind all code.
+$(BUILD)/kernel.1: $(OBJECTS) kernel/arch/$(ARCH)/kernel.ld
+	$(Q)$(LINK)
+
+$(BUILD)/ksyms.S: $(BUILD)/kernel.1 tools/ksyms.py
+	$(Q)$(TOOLPREFIX)nm -n $< | python3 tools/ksyms.py > $@
+
+$(BUILD)/ksyms.o: $(BUILD)/ksyms.S
+	$(Q)$(KCC) $(ARCH_CFLAGS) -c $< -o $@
+
+$(BUILD)/kernel.elf: $(OBJECTS) $(BUILD)/ksyms.o kernel/arch/$(ARCH)/kernel.ld
+	@echo "  LD      $@"
+	$(Q)$(LINK)
+
+-include $(OBJECTS:.o=.d)
+
+# ---- programs that run inside ----
+build/$(ARCH)/user/%: user/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  UCC     $<"
+	$(Q)$(KCC) -std=gnu17 -O2 -Wall -Wextra $(WERROR) -static -s $< -o $@
+
+initramfs: build/$(ARCH)/user/init
+	$(Q)python3 tools/initramfs.py build/$(ARCH)
+
+compile_commands.json:
+	$(Q)python3 tools/compile_commands.py $(BUILD) "$(KCC) $(KCFLAGS)" $(filter %.c,$(SOURCES)) > $@.new && mv $@.new $@
+
+# ---- running ----
+QEMU ?= qemu-system-riscv64
+QEMU_ARGS = -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
+qemu: all
+	$(QEMU) $(QEMU_ARGS)
+qemu-gdb: all
+	@echo "in another terminal: gdb-multiarch $(BUILD)/kernel.elf -ex 'target remote :1234'"
+	$(QEMU) $(QEMU_ARGS) -s -S
+
+# ---- tests ----
+HOST_CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-compare $(WERROR) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -DCOWSLIP_HOST -DCOWSLIP_DEBUG \
 	-Ikernel -Ikernel/arch/$(ARCH)/include
-SOURCES := $(shell find kernel -name '*.[ch]') # the tests include what they test
-TESTS := $(patsubst test/host/%.c,$(BUILD)/%,$(wildcard test/host/test_*.c))
-
-.PHONY: all test clean
-all: $(TESTS)
-
-$(BUILD)/%: test/host/%.c $(SOURCES) Makefile
+HOST_TESTS := $(patsubst test/host/%.c,$(HOST)/%,$(wildcard test/host/test_*.c))
+$(HOST)/%: test/host/%.c $(shell find kernel -name '*.[ch]') Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $< -o $@ -lcmocka
+	@echo "  HOSTCC  $<"
+	$(Q)$(CC) $(HOST_CFLAGS) $< -o $@ -lcmocka
 
-test: $(TESTS)
-	@for t in $(TESTS); do $$t || exit 1; done
+GUEST_TESTS := $(patsubst test/guest/%.c,build/$(ARCH)/guest/%,$(wildcard test/guest/*.c))
+build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile
+	@mkdir -p $(@D)
+	@echo "  UCC     $<"
+	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
+
+host-tests: $(HOST_TESTS)
+guest-tests: $(GUEST_TESTS)
+host-test: host-tests
+	@for t in $(HOST_TESTS); do $$t || exit 1; done
+test:
+	./cowslip test
 
 clean:
-	rm -rf build
+	rm -rf build compile_commands.json

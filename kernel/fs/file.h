@@ -131,6 +131,8 @@ struct dentry *fs_root_get(void), *fs_cwd_get(void); /* the running process's, w
 
 /* ---- pipes, memory files ---- */
 int pipe_create(struct file **reader, struct file **writer, u32 flags) __must_check;
+/* A dentry for a pipe that has none, for /proc/PID/fd: opening it opens the pipe. */
+int pipe_dentry(struct file *f, struct dentry **out) __must_check;
 void pipe_drop_fifo(struct vnode *v); /* the FIFO itself goes */
 int pipe_open_fifo(struct file *f); /* from file_open of an S_IFIFO vnode */
 void fs_vm_hooks_init(void); /* vm_tag_ops: a mapping's tag is its struct file */

@@ -299,7 +299,7 @@ static const struct file_ops pipe_ops = {
 /* ---- making them ---- */
 
 static struct superblock pipefs = {.type = "pipefs", .magic = 0x50495045, .dev = 9};
-static const struct vnode_ops pipe_vnode_ops;
+static const struct vnode_ops pipe_vnode_ops = {.destroy = pipe_drop_fifo};
 
 static struct file *end_create(struct pipe *p, struct vnode *v, u32 flags)
 {
@@ -322,6 +322,10 @@ int pipe_create(struct file **reader, struct file **writer, u32 flags)
     struct pipe *p = pipe_new();
     struct vnode *v = p ? vnode_create(&pipefs, &pipe_vnode_ops, S_IFIFO | 0600) : NULL;
 
+    if (v) { /* as a FIFO's: /proc/PID/fd/N opens it again */
+        v->priv = p;
+        ref_get(&p->refs);
+    }
     *reader = v ? end_create(p, v, O_RDONLY | flags) : NULL;
     *writer = *reader ? end_create(p, v, O_WRONLY | flags) : NULL;
     if (*reader && !*writer)
@@ -346,6 +350,12 @@ static struct pipe *fifo_pipe(struct vnode *v)
         ref_get(&p->refs);
     mutex_unlock(&v->lock);
     return p;
+}
+
+int pipe_dentry(struct file *f, struct dentry **out)
+{
+    *out = dentry_create(NULL, "pipe", 4, f->vnode);
+    return *out ? 0 : -ENOMEM;
 }
 
 void pipe_drop_fifo(struct vnode *v)

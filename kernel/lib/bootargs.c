@@ -1,4 +1,7 @@
-/* The boot command line; see bootargs.h. */
+/*
+ * The boot command line; see bootargs.h. It is parsed once, before there are
+ * other CPUs or threads, and does not change afterwards: no lock.
+ */
 #include "lib/bootargs.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -11,15 +14,31 @@ static struct word {
 } words[WORDS_MAX];
 static unsigned word_count;
 
-/* What the kernel understands; docs/testing.md says what each does. */
-static const char *const known[] = {"console", "loglevel", "cowslip.trace", "maxproc", "panic_test", "vm.plant"};
+/* All that the kernel understands. */
+static const struct {
+    const char *name, *what;
+} known[] = {
+    {"console", "framed: the serial line carries several channels, for the host command"},
+    {"loglevel", "log lines with a lower number reach the console: 0 to 8"},
+    {"cowslip.trace", "1: log each system call that the kernel does not have"},
+    {"maxproc", "how many processes there may be"},
+    {"panic_test", "1: panic before the first program starts, to test what follows"},
+    {"vm.fork", "how fork shares memory, for measurements"},
+    {"vm.overcommit", "how much memory may be promised, as Linux's overcommit_memory"},
+    {"vm.plant", "puts a known mistake into the VM, which its tests must find (debug builds)"},
+};
 
 static bool is_known(const char *name)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
-        if (strcmp(known[i], name) == 0)
+        if (strcmp(known[i].name, name) == 0)
             return true;
     return false;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* Ends the word at p and returns where the next may begin; quotes are taken out. */
@@ -28,7 +47,7 @@ static char *word_end(char *p)
     char *to = p;
     bool quoted = false;
 
-    for (; *p && (quoted || *p != ' '); p++) {
+    for (; *p && (quoted || !is_space(*p)); p++) {
         if (*p == '"')
             quoted = !quoted;
         else
@@ -40,28 +59,36 @@ static char *word_end(char *p)
     return p;
 }
 
+static void word_add(char *word)
+{
+    char *equals = strchr(word, '=');
+
+    if (equals)
+        *equals = 0;
+    if (!is_known(word))
+        printk(LOG_WARN, "boot argument '%s' is not known: ignored", word);
+    else if (word_count == WORDS_MAX)
+        printk(LOG_WARN, "boot argument '%s' is one too many: ignored", word);
+    else
+        words[word_count++] = (struct word){word, equals ? equals + 1 : word + strlen(word)};
+}
+
 void bootargs_parse(const char *line)
 {
     char *p = text;
 
+    word_count = 0;
     if (strlcpy(text, line, sizeof text) >= sizeof text)
         printk(LOG_WARN, "boot arguments: only the first %zu bytes are read", sizeof text - 1);
     while (*p) {
-        char *word = p, *equals;
-        if (*p == ' ') {
+        char *word = p;
+
+        if (is_space(*p)) {
             p++;
             continue;
         }
         p = word_end(p);
-        equals = strchr(word, '=');
-        if (equals)
-            *equals = 0;
-        if (!is_known(word))
-            printk(LOG_WARN, "boot argument '%s' is not known: ignored", word);
-        else if (word_count == WORDS_MAX)
-            printk(LOG_WARN, "boot argument '%s' is one too many: ignored", word);
-        else
-            words[word_count++] = (struct word){word, equals ? equals + 1 : word + strlen(word)};
+        word_add(word);
     }
 }
 
@@ -75,28 +102,23 @@ const char *bootarg(const char *name)
     return value;
 }
 
+/* Decimal digits, then K, M, G or nothing. */
 static bool parse_u64(const char *s, u64 *out)
 {
     static const char suffixes[] = "KMG";
-    const char *suffix;
-    u64 v = 0;
+    const char *digits = s, *suffix;
 
-    if (!*s)
-        return false;
-    for (; *s >= '0' && *s <= '9'; s++) {
-        if (v > (UINT64_MAX - 9) / 10)
+    for (*out = 0; *s >= '0' && *s <= '9'; s++)
+        if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, (u64)(*s - '0'), out))
             return false;
-        v = v * 10 + (u64)(*s - '0');
-    }
+    if (s == digits)
+        return false;
     suffix = *s ? strchr(suffixes, *s) : NULL;
     if (suffix) {
-        unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
-        if (v > UINT64_MAX >> shift)
+        if (__builtin_mul_overflow(*out, 1ul << 10 * (suffix - suffixes + 1), out))
             return false;
-        v <<= shift;
         s++;
     }
-    *out = v;
     return *s == 0;
 }
 

@@ -1,4 +1,9 @@
-/* A reader for flattened device trees; see fdt.h. */
+/*
+ * A reader for flattened device trees; see fdt.h.
+ *
+ * Every walk goes through token_skip, which checks bounds and always moves
+ * ahead; nothing recurses. Offsets are 64 bits wide, so sums do not wrap.
+ */
 #include "lib/fdt.h"
 #include "lib/string.h"
 
@@ -7,37 +12,47 @@
 #define END_NODE 2u
 #define PROP 3u
 #define NOP 4u
+#define VERSION 17u /* the first one whose header has the structure block's size */
+#define DEPTH_MAX 16
+
+/* The header: offsets of its big-endian words. */
+enum { H_MAGIC = 0, H_TOTAL = 4, H_STRUCTS = 8, H_STRINGS = 12, H_RESERVE = 16, H_VERSION = 20, H_COMPATIBLE = 24,
+       H_STRINGS_SIZE = 32, H_STRUCTS_SIZE = 36, H_SIZE = 40 };
 
 static u64 be64(const void *p)
 {
     return (u64)fdt_be32(p) << 32 | fdt_be32((const u8 *)p + 4);
 }
 
-static bool block(const u8 *blob, u32 total, u32 at, u32 size, const u8 **out)
+/* Is [at, at + size) inside the blob? */
+static bool block_ok(const struct fdt *t, u32 at, u32 size)
 {
-    *out = blob + at;
-    return at % 4 == 0 && at <= total && size <= total - at;
+    return at >= H_SIZE && at <= t->total_size && size <= t->total_size - at;
 }
 
 bool fdt_open(struct fdt *t, const void *blob, u64 max_size)
 {
     const u8 *b = blob;
-    u32 total;
+    u32 structs, strings, reserve;
 
-    if (max_size < 40 || fdt_be32(b) != MAGIC)
+    if (max_size < H_SIZE || fdt_be32(b + H_MAGIC) != MAGIC)
         return false;
-    total = fdt_be32(b + 4);
-    if (total < 40 || total > max_size || total > INT32_MAX || fdt_be32(b + 24) > 17 || fdt_be32(b + 20) < 16)
+    t->total_size = fdt_be32(b + H_TOTAL);
+    if (t->total_size < H_SIZE || t->total_size > max_size || t->total_size > INT32_MAX ||
+        fdt_be32(b + H_VERSION) < VERSION || fdt_be32(b + H_COMPATIBLE) > VERSION)
         return false;
-    t->total_size = total;
-    t->strings_size = fdt_be32(b + 32);
-    t->structs_size = fdt_be32(b + 36);
-    t->reserve = b + fdt_be32(b + 16);
-    t->reserve_size = fdt_be32(b + 16) <= total ? total - fdt_be32(b + 16) : 0;
-    t->strings = b + fdt_be32(b + 12);
-    if (fdt_be32(b + 12) > total || t->strings_size > total - fdt_be32(b + 12))
+    structs = fdt_be32(b + H_STRUCTS);
+    strings = fdt_be32(b + H_STRINGS);
+    reserve = fdt_be32(b + H_RESERVE);
+    t->structs_size = fdt_be32(b + H_STRUCTS_SIZE);
+    t->strings_size = fdt_be32(b + H_STRINGS_SIZE);
+    if (!block_ok(t, structs, t->structs_size) || !block_ok(t, strings, t->strings_size) || !block_ok(t, reserve, 0))
         return false;
-    return block(b, total, fdt_be32(b + 8), t->structs_size, &t->structs) && fdt_root(t) >= 0;
+    t->structs = b + structs;
+    t->strings = b + strings;
+    t->reserve = b + reserve;
+    t->reserve_size = t->total_size - reserve; /* its end is a mark in it */
+    return fdt_root(t) >= 0;
 }
 
 /* The token at `at`; 0 beyond the end. */
@@ -46,7 +61,7 @@ static u32 token(const struct fdt *t, u64 at)
     return at + 4 <= t->structs_size ? fdt_be32(t->structs + at) : 0;
 }
 
-/* Where the token after the one at `at` begins; 0: the blob ends or is broken. */
+/* Where the token after the one at `at` begins, which is > at; 0: the blob ends or is broken. */
 static u64 token_skip(const struct fdt *t, u64 at)
 {
     u32 kind = token(t, at);
@@ -76,8 +91,11 @@ fdt_node fdt_root(const struct fdt *t)
 
 fdt_node fdt_next(const struct fdt *t, fdt_node n, int *depth)
 {
+    if (n < 0)
+        return -1;
     for (u64 at = token_skip(t, (u64)n); at; at = token_skip(t, at)) {
         u32 kind = token(t, at);
+
         if (kind == BEGIN_NODE) {
             ++*depth;
             return token_skip(t, at) ? (fdt_node)at : -1;
@@ -90,22 +108,31 @@ fdt_node fdt_next(const struct fdt *t, fdt_node n, int *depth)
 
 const char *fdt_name(const struct fdt *t, fdt_node n)
 {
-    return (const char *)t->structs + n + 4; /* token_skip found its NUL */
+    return n < 0 ? "" : (const char *)t->structs + n + 4; /* token_skip found its NUL */
+}
+
+/* Is the string at offset `at` of the strings block `name`? */
+static bool string_is(const struct fdt *t, u32 at, const char *name, size_t name_len)
+{
+    return at < t->strings_size && name_len < t->strings_size - at &&
+           memcmp(t->strings + at, name, name_len + 1) == 0;
 }
 
 const void *fdt_prop(const struct fdt *t, fdt_node n, const char *name, u32 *len)
 {
+    size_t name_len = strlen(name);
+
+    *len = 0;
+    if (n < 0)
+        return NULL;
     for (u64 at = token_skip(t, (u64)n); at; at = token_skip(t, at)) {
-        u32 kind = token(t, at), string;
+        u32 kind = token(t, at);
+
         if (kind == NOP)
             continue;
-        if (kind != PROP || !token_skip(t, at))
+        if (kind != PROP || !token_skip(t, at)) /* properties come before children */
             return NULL;
-        string = fdt_be32(t->structs + at + 8);
-        if (string >= t->strings_size || strnlen((const char *)t->strings + string, t->strings_size - string) ==
-                                             t->strings_size - string)
-            continue;
-        if (strcmp((const char *)t->strings + string, name) == 0) {
+        if (string_is(t, fdt_be32(t->structs + at + 8), name, name_len)) {
             *len = fdt_be32(t->structs + at + 4);
             return t->structs + at + 12;
         }
@@ -139,6 +166,7 @@ bool fdt_prop_has_string(const struct fdt *t, fdt_node n, const char *name, cons
 
     for (u32 at = 0; p && at < len;) {
         u32 part = (u32)strnlen(p + at, len - at) + 1;
+
         if (part == want && at + part <= len && memcmp(p + at, value, want) == 0)
             return true;
         at += part;
@@ -153,7 +181,7 @@ static bool name_matches(const char *name, const char *part, size_t len)
 
 fdt_node fdt_find_path(const struct fdt *t, const char *path)
 {
-    fdt_node n = fdt_root(t);
+    fdt_node n = *path == '/' ? fdt_root(t) : -1;
     int depth = 0, wanted = 1;
 
     while (n >= 0 && *path == '/' && path[1]) {
@@ -171,36 +199,45 @@ fdt_node fdt_find_path(const struct fdt *t, const char *path)
     return n;
 }
 
-fdt_node fdt_find_compatible(const struct fdt *t, fdt_node after, const char *compatible)
+fdt_node fdt_find_string(const struct fdt *t, fdt_node after, const char *prop, const char *value)
 {
-    int depth = 1 << 20; /* only its sign matters here */
+    int depth = INT32_MAX / 2; /* not of interest; far enough from both ends */
 
     for (fdt_node n = after < 0 ? fdt_root(t) : fdt_next(t, after, &depth); n >= 0; n = fdt_next(t, n, &depth))
-        if (fdt_prop_has_string(t, n, "compatible", compatible))
+        if (fdt_prop_has_string(t, n, prop, value))
             return n;
     return -1;
 }
 
-/* The parent's cell counts: 2 and 1 unless it says otherwise. */
-static void parent_cells(const struct fdt *t, fdt_node child, u32 *address, u32 *size)
+fdt_node fdt_find_compatible(const struct fdt *t, fdt_node after, const char *compatible)
 {
-    fdt_node n = fdt_root(t), parent[16];
+    return fdt_find_string(t, after, "compatible", compatible);
+}
+
+fdt_node fdt_find_phandle(const struct fdt *t, u32 phandle)
+{
+    int depth = 0;
+    u32 value;
+
+    for (fdt_node n = fdt_root(t); n >= 0; n = fdt_next(t, n, &depth))
+        if (fdt_prop_u32(t, n, "phandle", &value) && value == phandle)
+            return n;
+    return -1;
+}
+
+/* The node that `child` is directly in; negative: it is the root, too deep, or no node. */
+static fdt_node parent_of(const struct fdt *t, fdt_node child)
+{
+    fdt_node parents[DEPTH_MAX];
     int depth = 0;
 
-    parent[0] = n;
-    while (n >= 0 && n != child) {
-        n = fdt_next(t, n, &depth);
-        if (depth < 0 || depth >= 16)
-            break;
-        parent[depth] = n;
+    for (fdt_node n = fdt_root(t); n >= 0 && n <= child; n = fdt_next(t, n, &depth)) {
+        if (n == child)
+            return depth > 0 && depth <= DEPTH_MAX ? parents[depth - 1] : -1;
+        if (depth < DEPTH_MAX)
+            parents[depth] = n;
     }
-    n = n == child && depth > 0 ? parent[depth - 1] : -1;
-    *address = 2;
-    *size = 1;
-    if (n >= 0) {
-        fdt_prop_u32(t, n, "#address-cells", address);
-        fdt_prop_u32(t, n, "#size-cells", size);
-    }
+    return -1;
 }
 
 static u64 cells(const u8 *p, u32 count)
@@ -210,11 +247,15 @@ static u64 cells(const u8 *p, u32 count)
 
 bool fdt_reg(const struct fdt *t, fdt_node n, unsigned i, u64 *base, u64 *size)
 {
-    u32 len, a, s;
+    u32 len, a = 2, s = 1; /* what holds if the parent says nothing */
     const u8 *p = fdt_prop(t, n, "reg", &len);
+    fdt_node parent = p ? parent_of(t, n) : -1;
 
-    parent_cells(t, n, &a, &s);
-    if (!p || a > 2 || s > 2 || (u64)(i + 1) * (a + s) * 4 > len)
+    if (parent < 0)
+        return false;
+    fdt_prop_u32(t, parent, "#address-cells", &a);
+    fdt_prop_u32(t, parent, "#size-cells", &s);
+    if (a < 1 || a > 2 || s > 2 || ((u64)i + 1) * (a + s) * 4 > len)
         return false;
     p += (u64)i * (a + s) * 4;
     *base = cells(p, a);
@@ -224,7 +265,7 @@ bool fdt_reg(const struct fdt *t, fdt_node n, unsigned i, u64 *base, u64 *size)
 
 bool fdt_reserved(const struct fdt *t, unsigned i, u64 *base, u64 *size)
 {
-    if ((u64)(i + 1) * 16 > t->reserve_size)
+    if (((u64)i + 1) * 16 > t->reserve_size)
         return false;
     *base = be64(t->reserve + i * 16ul);
     *size = be64(t->reserve + i * 16ul + 8);

@@ -1,4 +1,4 @@
-/* snprintf: conversions d i u x X o p s c %, flags - 0 + space #, width, precision, lengths hh h l ll z. */
+/* snprintf: conversions d i u x X o p s c %, flags - 0 + space # (x only), width, precision, lengths hh h l ll z. */
 #include "lib/print.h"
 #include "lib/string.h"
 
@@ -42,7 +42,7 @@ static void put_string(struct out *o, const struct spec *s, const char *str)
 static void put_number(struct out *o, const struct spec *s, u64 v, bool negative)
 {
     const char *digits = s->upper ? "0123456789ABCDEF" : "0123456789abcdef";
-    char text[24], sign = negative ? '-' : s->plus ? '+' : s->space ? ' ' : 0;
+    char text[24] /* 22 octal digits */, sign = negative ? '-' : s->plus ? '+' : s->space ? ' ' : 0;
     int n = 0, zeros, prefix = s->alt && s->base == 16 && v ? 2 : 0, total;
 
     for (u64 left = v; left; left /= s->base)

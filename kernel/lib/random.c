@@ -2,13 +2,18 @@
  * A generator that forgets: every request runs ChaCha20 on the key, replaces
  * the key by the first half of the first block, and gives out what follows, so
  * that earlier output cannot be found from the present state.
+ *
+ * Lock: random_lock (RANK_RANDOM) protects the key.
  */
 #include "lib/random.h"
+#include "arch/arch.h"
 #include "lib/lock.h"
 #include "lib/string.h"
 
-static u32 key[8];
+#define JITTER_ROUNDS 64
+
 static struct spinlock random_lock = SPINLOCK_INIT("random", RANK_RANDOM);
+static u32 key[8] GUARDED_BY(random_lock);
 
 static u32 rotate(u32 v, unsigned n)
 {
@@ -46,6 +51,13 @@ static void chacha_block(const u32 k[8], u32 counter, const u32 nonce[3], u32 ou
 
 static const u32 no_nonce[3];
 
+/* The memory is written even if nobody reads it any more. */
+static void wipe(void *p, size_t n)
+{
+    memset(p, 0, n);
+    __asm__ volatile("" ::"r"(p) : "memory");
+}
+
 void random_seed(const void *seed, size_t n)
 {
     const u8 *s = seed;
@@ -60,6 +72,23 @@ void random_seed(const void *seed, size_t n)
         }
     }
     spin_unlock(&random_lock);
+    wipe(block, sizeof block);
+}
+
+void random_init(void)
+{
+    u64 times[JITTER_ROUNDS + 1];
+
+    random_seed(platform.rng_seed, MIN((size_t)platform.rng_seed_len, sizeof platform.rng_seed));
+    wipe(platform.rng_seed, sizeof platform.rng_seed);
+    platform.rng_seed_len = 0;
+    times[JITTER_ROUNDS] = arch_wallclock_ns();
+    for (unsigned i = 0; i < JITTER_ROUNDS; i++) {
+        times[i] = arch_time_ns();
+        random_u64(); /* work whose duration varies */
+    }
+    random_seed(times, sizeof times);
+    wipe(times, sizeof times);
 }
 
 void random_bytes(void *buf, size_t n)
@@ -74,13 +103,14 @@ void random_bytes(void *buf, size_t n)
     spin_unlock(&random_lock);
     for (u32 counter = 1; n > 0; counter++) {
         size_t part = MIN(n, sizeof block);
+
         chacha_block(mine, counter, no_nonce, block);
         memcpy(out, block, part);
         out += part;
         n -= part;
     }
-    memset(block, 0, sizeof block);
-    memset(mine, 0, sizeof mine);
+    wipe(block, sizeof block);
+    wipe(mine, sizeof mine);
 }
 
 u64 random_u64(void)

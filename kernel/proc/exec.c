@@ -409,7 +409,8 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     strlcpy(p->comm, base_name(a->filename), sizeof p->comm);
     strlcpy(current->comm, p->comm, sizeof current->comm);
     spin_unlock(&process_lock);
-    vmspace_put(old);
+    if (old)
+        vmspace_put(old);
     process_vfork_release(p);
     if (old_exe)
         process_exe_put(old_exe);
@@ -544,6 +545,33 @@ int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags,
     args_free(a);
     if (!err)
         vm_check_debug("exec");
+    return err;
+}
+
+/* argv[0] is the path; two variables that a first program may count on. */
+int process_exec_kernel(const char *path, struct trapframe *frame)
+{
+    static const char environment[] = "HOME=/\0TERM=linux";
+    struct exec_args *a = kmem_zalloc(sizeof *a);
+    size_t n = strlen(path) + 1, room;
+    struct file *f;
+    char *strings;
+    int err;
+
+    if (!a)
+        return -ENOMEM;
+    a->filename = kmem_strdup(path);
+    strings = args_at(a, 0, &room);
+    err = a->filename && strings ? file_open_exec(AT_FDCWD, path, 0, &f) : -ENOMEM;
+    if (!err) {
+        memcpy(strings, path, n);
+        memcpy(strings + n, environment, sizeof environment);
+        a->size = n + sizeof environment;
+        a->argc = 1;
+        a->envc = 2;
+        err = exec_file(f, a, frame);
+    }
+    args_free(a);
     return err;
 }
 

@@ -149,6 +149,7 @@ void exec_init(void), futex_init(void);
 /* Strings that exec carries over: built before the old image goes. */
 struct exec_args;
 /* execve(2)/execveat(2) of the running process; on success the frame is the new program's. argv, envp: user addresses. */
+int process_exec_kernel(const char *path, struct trapframe *frame) __must_check; /* for init: argv is the path alone */
 int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags, struct trapframe *frame);
 
 /* ---- exit.c ---- */

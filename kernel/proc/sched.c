@@ -30,10 +30,41 @@ void sched_account(bool to_user)
     u64 now = arch_time_ns(), spent = now - t->last_ns;
 
     t->last_ns = now;
-    if (to_user)
+    if (to_user) {
         t->stime_ns += spent;
-    else
+        arch_this_cpu()->system_ns += spent;
+    } else {
         t->utime_ns += spent;
+        arch_this_cpu()->user_ns += spent;
+    }
+}
+
+/* For /proc: what the CPUs are at now is added, from outside. */
+void sched_sample(void)
+{
+    for (u32 i = 0; i < MAX_CPUS; i++) {
+        struct cpu *c = &cpus[i];
+        u64 now = arch_time_ns();
+
+        if (!c->online)
+            continue;
+        spin_lock(&c->lock);
+        if (c->thread == c->idle && now > c->idle->last_ns) {
+            c->idle_ns += now - c->idle->last_ns;
+            c->idle->last_ns = now;
+        }
+        spin_unlock(&c->lock);
+    }
+}
+
+u32 sched_runnable(void)
+{
+    u32 n = 0;
+
+    for (u32 i = 0; i < MAX_CPUS; i++)
+        if (cpus[i].online)
+            n += cpus[i].runnable + (cpus[i].thread != cpus[i].idle);
+    return n;
 }
 
 /* Interrupts off: the time since prev was last looked at is the kernel's (or idle). */
@@ -43,8 +74,10 @@ static void account_switch(struct cpu *c, struct thread *prev, struct thread *ne
 
     if (prev == c->idle)
         c->idle_ns += spent;
-    else
+    else {
         prev->stime_ns += spent;
+        c->system_ns += spent;
+    }
     next->last_ns = now;
     c->context_switches++;
 }

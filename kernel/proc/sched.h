@@ -131,6 +131,8 @@ void preempt_check(void);      /* at the end of an interrupt that came from pree
 void sched_ipi(void);          /* arch: an IPI came */
 void timer_interrupt(void);    /* arch: the timer fired */
 u64 cpus_online_mask(void);
+void sched_sample(void);      /* brings the CPUs' idle and busy times up to now */
+u32 sched_runnable(void);     /* threads that run or could */
 void sched_account(bool to_user); /* at the border between user and kernel: charges time */
 
 /* ---- sleeping ---- */
@@ -148,7 +150,7 @@ struct waiter {
     struct list link;
     struct waitq *q;
     struct thread *thread;
-    _Atomic bool woken;
+    _Atomic u32 woken;
     unsigned kind; /* enum sleep_kind */
 };
 void waitq_init(struct waitq *q);

@@ -35,7 +35,7 @@ void waiter_remove(struct waiter *w)
 
 static void wake_locked(struct waiter *w)
 {
-    atomic_store(&w->woken, true);
+    atomic_store(&w->woken, 1);
     thread_wake(w->thread);
 }
 
@@ -78,7 +78,7 @@ static bool any_woken(struct waiter *w, unsigned n)
     bool woken = false;
 
     for (unsigned i = 0; i < n; i++)
-        woken |= atomic_exchange(&w[i].woken, false);
+        woken |= atomic_exchange(&w[i].woken, 0);
     return woken;
 }
 

@@ -27,7 +27,7 @@ static void table_push_down_locked(struct page *t)
         if (!pte_is_empty(e))
             pte_store(&slots[i], pte_sealed(e, t->level));
     }
-    atomic_fetch_or(&t->flags, PAGE_F_SEALED);
+    atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */
     vm_count(VMC_table_pushdown, 1);
 }
 

@@ -45,7 +45,7 @@ static inline bool table_sealed(const struct page *t)
 
 static inline void table_unmark(struct page *t)
 {
-    atomic_fetch_and(&t->flags, (u8)~PAGE_F_SEALED);
+    atomic_store_explicit(&t->flags, t->flags & (u8)~PAGE_F_SEALED, memory_order_release); /* exclusive: nobody else writes */
 }
 
 /* Table pages' bit lock, RANK_PTABLE, parent before child; interrupts off while held. */

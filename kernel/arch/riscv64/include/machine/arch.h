@@ -10,6 +10,7 @@
 #include "lib/types.h"
 
 #define ARCH_NAME "riscv64"
+#define ARCH_ISA "rv64imafdc"
 #define ARCH_HWCAP 0x112dul /* a c d f i m, as Linux's AT_HWCAP */
 #define ARCH_ELF_MACHINE 243
 

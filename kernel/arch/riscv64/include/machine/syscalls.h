@@ -1,7 +1,7 @@
 /* Linux's system-call numbers of this machine (asm-generic/unistd.h): X(number, name). */
 #pragma once
 #define MACHINE_SYSCALLS(X)                                                                                           \
-    X(17, getcwd) X(19, eventfd2) X(20, epoll_create1) X(21, epoll_ctl) X(22, epoll_pwait) X(23, dup) X(24, dup3)     \
+    X(17, getcwd) X(23, dup) X(24, dup3)     \
     X(25, fcntl) X(29, ioctl) X(32, flock) X(33, mknodat) X(34, mkdirat) X(35, unlinkat) X(36, symlinkat)             \
     X(37, linkat) X(39, umount2) X(40, mount) X(43, statfs) X(44, fstatfs) X(45, truncate) X(46, ftruncate)           \
     X(47, fallocate) X(48, faccessat) X(49, chdir) X(50, fchdir) X(51, chroot) X(52, fchmod) X(53, fchmodat)          \
@@ -25,6 +25,6 @@
     X(179, sysinfo) X(214, brk) X(215, munmap) X(216, mremap) X(220, clone) X(221, execve) X(222, mmap)               \
     X(223, fadvise64) X(226, mprotect) X(227, msync) X(228, mlock) X(229, munlock) X(230, mlockall)                   \
     X(231, munlockall) X(232, mincore) X(233, madvise) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
-    X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
+    X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(281, execveat)        \
     X(283, membarrier) X(285, copy_file_range) X(291, statx) X(435, clone3) X(436, close_range) X(437, openat2)       \
     X(439, faccessat2)

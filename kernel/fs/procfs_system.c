@@ -1,0 +1,259 @@
+/* /proc: what is true of the whole machine. */
+#include "fs/procfs.h"
+#include "lib/log.h"
+#include "lib/random.h"
+#include "lib/string.h"
+#include "sys/misc.h"
+#include "sys/syscall.h"
+#include "vm/vm.h"
+
+#define KIB_PER_PAGE (PAGE_SIZE / 1024)
+#define TICK_NS 10000000ul
+
+static int show_meminfo(struct text *t, struct process *p)
+{
+    u64 objects = object_pages_total() * KIB_PER_PAGE;
+    struct page_stats s;
+
+    (void)p;
+    page_stats(&s);
+    text_add(t, "MemTotal:       %8lu kB\n", s.total * KIB_PER_PAGE);
+    text_add(t, "MemFree:        %8lu kB\n", s.free * KIB_PER_PAGE);
+    text_add(t, "MemAvailable:   %8lu kB\n", (s.free - MIN(s.free, s.reserve)) * KIB_PER_PAGE);
+    text_add(t, "Buffers:        %8u kB\n", 0);
+    text_add(t, "Cached:         %8lu kB\n", objects);
+    text_add(t, "SwapCached:     %8u kB\n", 0);
+    text_add(t, "SwapTotal:      %8u kB\n", 0);
+    text_add(t, "SwapFree:       %8u kB\n", 0);
+    text_add(t, "Shmem:          %8lu kB\n", objects);
+    text_add(t, "PageTables:     %8lu kB\n",
+             (vm_counter_read(VMC_table_alloc) - vm_counter_read(VMC_table_free)) * KIB_PER_PAGE);
+    text_add(t, "KernelStack:    %8lu kB\n", thread_count_all() * (KSTACK_SIZE / 1024));
+    return 0;
+}
+
+static int show_vmstat(struct text *t, struct process *p)
+{
+    struct page_stats s;
+
+    (void)p;
+    page_stats(&s);
+    text_add(t, "nr_free_pages %lu\n", s.free);
+    text_add(t, "nr_reserve_pages %lu\n", s.reserve);
+    for (unsigned i = 0; i < VMC_COUNT; i++)
+        text_add(t, "%s %lu\n", vm_counter_name[i], vm_counter_read(i));
+    return 0;
+}
+
+static int show_stat(struct text *t, struct process *p)
+{
+    u64 user = 0, system = 0, idle = 0, switches = 0;
+
+    (void)p;
+    sched_sample();
+    for (unsigned i = 0; i < cpu_count; i++) {
+        user += cpus[i].user_ns, system += cpus[i].system_ns, idle += cpus[i].idle_ns;
+        switches += cpus[i].context_switches;
+    }
+    text_add(t, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", user / TICK_NS, system / TICK_NS, idle / TICK_NS);
+    for (unsigned i = 0; i < cpu_count; i++)
+        text_add(t, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, cpus[i].user_ns / TICK_NS, cpus[i].system_ns / TICK_NS,
+                 cpus[i].idle_ns / TICK_NS);
+    text_add(t, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", switches,
+             (time_realtime_ns() - arch_time_ns()) / NS_PER_SEC, vm_counter_read(VMC_fork), sched_runnable());
+    return 0;
+}
+
+static int show_uptime(struct text *t, struct process *p)
+{
+    u64 now = arch_time_ns() / TICK_NS, idle = 0;
+
+    (void)p;
+    sched_sample();
+    for (unsigned i = 0; i < cpu_count; i++)
+        idle += cpus[i].idle_ns / TICK_NS;
+    text_add(t, "%lu.%02lu %lu.%02lu\n", now / 100, now % 100, idle / 100, idle % 100);
+    return 0;
+}
+
+static int show_loadavg(struct text *t, struct process *p)
+{
+    u32 running = sched_runnable();
+
+    (void)p;
+    text_add(t, "%u.00 %u.00 %u.00 %u/%u %u\n", running, running, running, running, thread_count_all(),
+             current_process()->pid);
+    return 0;
+}
+
+static int show_cpuinfo(struct text *t, struct process *p)
+{
+    (void)p;
+    for (unsigned i = 0; i < cpu_count; i++)
+        text_add(t, "processor\t: %u\nhart\t\t: %u\nmodel name\t: %s\nisa\t\t: %s\n\n", i, cpus[i].hw_id, platform.model,
+                 ARCH_ISA);
+    return 0;
+}
+
+static int show_version(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s version %s %s\n", SYSTEM_NAME, SYSTEM_RELEASE, SYSTEM_VERSION);
+    return 0;
+}
+
+static int show_cmdline(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", platform.bootargs);
+    return 0;
+}
+
+static int show_filesystems(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "nodev\ttmpfs\nnodev\tramfs\nnodev\tproc\n");
+    return 0;
+}
+
+static int show_mounts(struct text *t, struct process *p)
+{
+    char path[256];
+
+    (void)p;
+    for (struct mount *m = mount_next(NULL); m; m = mount_next(m)) {
+        if (dentry_path(m->root, root_dentry, path, sizeof path) < 0)
+            continue;
+        text_add(t, "%s %s %s rw 0 0\n", m->source, path, m->sb->type);
+    }
+    return 0;
+}
+
+static int show_hostname(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", system_hostname);
+    return 0;
+}
+
+static int show_ostype(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", SYSTEM_NAME);
+    return 0;
+}
+
+static int show_osrelease(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", SYSTEM_RELEASE);
+    return 0;
+}
+
+static int show_pid_max(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "4194304\n");
+    return 0;
+}
+
+static int show_uuid(struct text *t, struct process *p)
+{
+    u8 b[16];
+
+    (void)p;
+    random_bytes(b, sizeof b);
+    b[6] = (b[6] & 15) | 0x40;
+    b[8] = (b[8] & 63) | 0x80;
+    for (unsigned i = 0; i < 16; i++)
+        text_add(t, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+    text_add(t, "\n");
+    return 0;
+}
+
+static int show_overcommit(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "1\n"); /* as Linux's 1: whatever is asked for is promised */
+    return 0;
+}
+
+static int show_check(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%lu\n", vm_counter_read(VMC_vm_check));
+    return 0;
+}
+
+static int write_check(const char *value)
+{
+    (void)value;
+    vm_check_all("asked through /proc");
+    return 0;
+}
+
+static ssize_t self_link(struct process *p, char *buf, size_t n)
+{
+    (void)p;
+    return snprintf(buf, n, "%u", current_process()->pid);
+}
+
+static int self_follow(struct process *p, struct dentry **out)
+{
+    char path[32];
+
+    (void)p;
+    snprintf(path, sizeof path, "/proc/%u", current_process()->pid);
+    return path_lookup(AT_FDCWD, path, PATH_KERNEL, out);
+}
+
+static ssize_t mounts_link(struct process *p, char *buf, size_t n)
+{
+    (void)p;
+    return snprintf(buf, n, "self/mounts");
+}
+
+static int mounts_follow(struct process *p, struct dentry **out)
+{
+    (void)p;
+    return path_lookup(AT_FDCWD, "/proc/self/mounts", PATH_FOLLOW, out);
+}
+
+int proc_show_mounts(struct text *t, struct process *p)
+{
+    return show_mounts(t, p);
+}
+
+#define FILE_MODE (S_IFREG | 0444)
+#define DIR_MODE (S_IFDIR | 0555)
+static const struct proc_entry random_entries[] = {
+    {.name = "uuid", .mode = FILE_MODE, .show = show_uuid}, {.name = NULL}};
+static const struct proc_entry kernel_entries[] = {
+    {.name = "hostname", .mode = FILE_MODE, .show = show_hostname},
+    {.name = "ostype", .mode = FILE_MODE, .show = show_ostype},
+    {.name = "osrelease", .mode = FILE_MODE, .show = show_osrelease},
+    {.name = "pid_max", .mode = FILE_MODE, .show = show_pid_max},
+    {.name = "random", .mode = DIR_MODE, .children = random_entries},
+    {.name = NULL}};
+static const struct proc_entry vm_entries[] = {
+    {.name = "overcommit_memory", .mode = FILE_MODE, .show = show_overcommit},
+    {.name = "check", .mode = S_IFREG | 0644, .show = show_check, .write = write_check},
+    {.name = NULL}};
+static const struct proc_entry sys_entries[] = {
+    {.name = "kernel", .mode = DIR_MODE, .children = kernel_entries},
+    {.name = "vm", .mode = DIR_MODE, .children = vm_entries},
+    {.name = NULL}};
+const struct proc_entry proc_root_entries[] = {
+    {.name = "meminfo", .mode = FILE_MODE, .show = show_meminfo},
+    {.name = "vmstat", .mode = FILE_MODE, .show = show_vmstat},
+    {.name = "stat", .mode = FILE_MODE, .show = show_stat},
+    {.name = "uptime", .mode = FILE_MODE, .show = show_uptime},
+    {.name = "loadavg", .mode = FILE_MODE, .show = show_loadavg},
+    {.name = "cpuinfo", .mode = FILE_MODE, .show = show_cpuinfo},
+    {.name = "version", .mode = FILE_MODE, .show = show_version},
+    {.name = "cmdline", .mode = FILE_MODE, .show = show_cmdline},
+    {.name = "filesystems", .mode = FILE_MODE, .show = show_filesystems},
+    {.name = "mounts", .mode = S_IFLNK | 0777, .link = mounts_link, .follow = mounts_follow},
+    {.name = "self", .mode = S_IFLNK | 0777, .link = self_link, .follow = self_follow},
+    {.name = "sys", .mode = DIR_MODE, .children = sys_entries},
+    {.name = NULL}};

@@ -1,0 +1,83 @@
+/* From the machine's entry to the first program. */
+#include "dev/console.h"
+#include "fs/file.h"
+#include "fs/tty.h"
+#include "lib/bootargs.h"
+#include "lib/log.h"
+#include "lib/random.h"
+#include "proc/process.h"
+#include "sys/syscall.h"
+#include "vm/kmem.h"
+#include "vm/vm.h"
+
+static void seed_random(void)
+{
+    u64 now = arch_time_ns();
+
+    random_seed(platform.rng_seed, platform.rng_seed_len);
+    random_seed(&now, sizeof now);
+}
+
+static void banner(void)
+{
+    struct page_stats s;
+
+    page_stats(&s);
+    printk(LOG_INFO, "Cowslip on %s, %u CPU%s, %lu MiB of %lu MiB free", platform.model, cpu_count,
+           cpu_count == 1 ? "" : "s", s.free >> (20 - PAGE_SHIFT), s.total >> (20 - PAGE_SHIFT));
+}
+
+/* The initramfs into the root; its memory goes to the allocator. */
+static void unpack(void)
+{
+    if (platform.initrd_size == 0) {
+        printk(LOG_ERR, "there is no initramfs");
+        return;
+    }
+    if (initramfs_unpack(arch_phys_to_virt(platform.initrd), platform.initrd_size))
+        printk(LOG_ERR, "the initramfs is not whole");
+    page_free_range(platform.initrd, platform.initrd_size);
+}
+
+/* The first thread of the kernel's own: what may sleep. It becomes nothing: init is a process of its own. */
+static void boot_thread(void *arg)
+{
+    (void)arg;
+    fs_init();
+    tty_init();
+    console_start();
+    exec_init();
+    unpack();
+    arch_start_cpus();
+#ifdef COWSLIP_DEBUG
+    vm_check_init();
+#endif
+    banner();
+    if (bootarg("panic_test"))
+        panic("asked for by the boot argument panic_test");
+    process_start_init();
+}
+
+void kmain(void)
+{
+    struct thread *t;
+
+    sched_init();
+    log_set_level((int)bootarg_u64("loglevel", LOG_INFO + 1, 0, 8));
+    bootargs_parse(platform.bootargs);
+    console_init();
+    page_init();
+    kmem_init();
+    vm_init();
+    thread_init();
+    seed_random();
+    time_init();
+    futex_init();
+    process_init();
+    syscall_init();
+    t = kthread_create(boot_thread, NULL, "boot");
+    if (!t)
+        panic("no memory for the first thread");
+    thread_start(t);
+    sched_cpu_main(arch_this_cpu());
+}
