@@ -177,7 +177,8 @@ static void __noreturn leave(unsigned status)
     arch_poweroff(status);
 }
 
-/* RESTART2 with "exit=N": power off with status N, for who runs this in an emulator; else a restart. */
+/* RESTART2 with "ready": tells the host that the boot is over. With "exit=N": power off with status N, for who runs this
+ * in an emulator; else a restart. */
 static s64 restart_with(vaddr_t words)
 {
     char command[32];
@@ -186,6 +187,10 @@ static s64 restart_with(vaddr_t words)
 
     if (n < 0)
         return n;
+    if (strcmp(command, "ready") == 0) {
+        console_event('S');
+        return 0;
+    }
     if (strncmp(command, "exit=", 5) == 0) {
         for (const char *p = command + 5; *p >= '0' && *p <= '9'; p++)
             status = (status * 10 + (unsigned)(*p - '0')) & 0xff;

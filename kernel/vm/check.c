@@ -149,27 +149,35 @@ static void check_leaf(struct walk *w, struct page *t, unsigned i, pte_t e, bool
         broken(w, "writable leaf %u of table %#lx: page has %u references", i, page_paddr(t).pa, page_refs(p));
 }
 
-static void check_table(struct walk *w, struct page *t, unsigned level, bool exclusive);
+/* How a table was reached: through exclusive nodes only; through edges that the CPU may walk only. */
+struct path {
+    bool exclusive, walkable;
+};
+static void check_table(struct walk *w, struct page *t, unsigned level, struct path path);
 
-static void check_edge(struct walk *w, struct page *t, unsigned level, pte_t e, bool exclusive)
+/*
+ * A table is looked into once, by the first path to it. That is enough: a later path on which the CPU may walk to a
+ * shared table needs a sealed one, and a sealed table is held to its mark however it was reached.
+ */
+static void check_edge(struct walk *w, struct page *t, unsigned level, pte_t e, struct path path)
 {
     struct page *child = pte_page(e);
     bool first = (*expected(child))++ == 0;
 
-    exclusive = exclusive && page_refs(child) == 1;
+    path.exclusive = path.exclusive && page_refs(child) == 1;
+    path.walkable = path.walkable && pte_table_walkable(e);
     if (child->kind != PAGE_TABLE || child->level != level - 1)
         broken(w, "edge of table %#lx leads to kind %u, level %u", page_paddr(t).pa, child->kind, child->level);
-    if (pte_table_walkable(e) && !exclusive && !table_sealed(child))
+    if (path.walkable && !path.exclusive && !table_sealed(child))
         broken(w, "shared table %#lx can be walked to from %#lx and is not sealed", page_paddr(child).pa,
                page_paddr(t).pa);
     if (table_sealed(t) && pte_table_writable(e) && !table_sealed(child))
         broken(w, "sealed table %#lx lets writes through to %#lx", page_paddr(t).pa, page_paddr(child).pa);
     if (first)
-        check_table(w, child, level - 1, exclusive && pte_table_writable(e));
+        check_table(w, child, level - 1, path);
 }
 
-/* exclusive: and open for writing, all the way from a root. */
-static void check_table(struct walk *w, struct page *t, unsigned level, bool exclusive)
+static void check_table(struct walk *w, struct page *t, unsigned level, struct path path)
 {
     unsigned entries = level == PT_LEVELS - 1 ? USER_ROOT_ENTRIES : PT_ENTRIES, used = 0;
     pte_t *slots = page_data(t);
@@ -182,9 +190,9 @@ static void check_table(struct walk *w, struct page *t, unsigned level, bool exc
         if (!page_is_ram(pte_paddr(e)))
             broken(w, "entry %u of table %#lx points outside RAM: %#lx", i, page_paddr(t).pa, e.bits);
         if (level == 0)
-            check_leaf(w, t, i, e, exclusive);
+            check_leaf(w, t, i, e, path.exclusive && path.walkable);
         else
-            check_edge(w, t, level, e, exclusive);
+            check_edge(w, t, level, e, path);
     }
     if (used != t->used)
         broken(w, "table %#lx has %u entries and says %u", page_paddr(t).pa, used, t->used);
@@ -217,7 +225,7 @@ static void recount(struct walk *w)
             broken(w, "root table %#lx: kind %u, %u references", page_paddr(vm->root).pa, vm->root->kind,
                    page_refs(vm->root));
         ++*expected(vm->root);
-        check_table(w, vm->root, PT_LEVELS - 1, true);
+        check_table(w, vm->root, PT_LEVELS - 1, (struct path){true, true});
     }
     page_for_each(compare, w);
 }

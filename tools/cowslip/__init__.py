@@ -1,0 +1,1 @@
+"""The host side of Cowslip: what the command `cowslip` is made of."""
