@@ -56,7 +56,8 @@ build/$(ARCH)/user/%: user/%.c Makefile
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O2 -Wall -Wextra $(WERROR) -static -s $< -o $@
 
-initramfs: build/$(ARCH)/user/init
+initramfs: build/$(ARCH)/initramfs.cpio
+build/$(ARCH)/initramfs.cpio: build/$(ARCH)/user/init $(wildcard user/etc/*) $(wildcard tools/cowslip/*.py) tools/initramfs.py
 	$(Q)python3 tools/initramfs.py build/$(ARCH)
 
 compile_commands.json:

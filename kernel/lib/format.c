@@ -8,7 +8,7 @@ struct out {
 };
 
 struct spec {
-    bool left, zero, plus, space, alt, upper;
+    bool left, zero, plus, space, alt, upper, pointer;
     int width, precision; /* precision < 0: none */
     int length;           /* -2 hh, -1 h, 0, 1 l, ll or z */
     unsigned base;
@@ -43,7 +43,7 @@ static void put_number(struct out *o, const struct spec *s, u64 v, bool negative
 {
     const char *digits = s->upper ? "0123456789ABCDEF" : "0123456789abcdef";
     char text[24] /* 22 octal digits */, sign = negative ? '-' : s->plus ? '+' : s->space ? ' ' : 0;
-    int n = 0, zeros, prefix = s->alt && s->base == 16 && v ? 2 : 0, total;
+    int n = 0, zeros, prefix = s->alt && s->base == 16 && (v || s->pointer) ? 2 : 0, total;
 
     for (u64 left = v; left; left /= s->base)
         text[n++] = digits[left % s->base];
@@ -144,7 +144,7 @@ static void convert(struct out *o, char c, struct spec *s, va_list *ap)
         put_number(o, s, v < 0 ? -(u64)v : (u64)v, v < 0);
         break;
     case 'p':
-        s->alt = true;
+        s->alt = s->pointer = true;
         s->base = 16;
         put_number(o, s, (u64)va_arg(*ap, void *), false);
         break;

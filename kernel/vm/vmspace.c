@@ -46,7 +46,7 @@ void vm_unlock(struct vmspace *vm)
         region_tree_put(stale[--count]);
 }
 
-struct vmspace *vmspace_create(void)
+static struct vmspace *create(void)
 {
     struct vmspace *vm = kmem_zalloc(sizeof *vm);
 
@@ -64,6 +64,16 @@ struct vmspace *vmspace_create(void)
     mutex_lock(&vmspaces_lock);
     list_append(&vmspaces, &vm->link);
     mutex_unlock(&vmspaces_lock);
+    return vm;
+}
+
+struct vmspace *vmspace_create(void)
+{
+    struct vmspace *vm;
+
+    vm_enter(); /* from the root's allocation to its place in the list */
+    vm = create();
+    vm_leave();
     return vm;
 }
 

@@ -1,0 +1,33 @@
+"""Builds the kernel and the base initramfs, if anything has changed."""
+import os
+import subprocess
+from pathlib import Path
+from typing import List
+
+from .common import BUILD, TOP, Progress, Stop, say
+
+
+def make(what: str, words: List[str]) -> None:
+    command = ["make", "-C", str(TOP), "--no-print-directory", f"-j{os.cpu_count() or 1}", *words]
+    done = subprocess.run([*command, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode == 0:
+        return
+    with Progress(what):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        say(done.stdout.strip())
+        raise Stop(f"{what} failed", 69 if "cannot be fetched" in done.stdout else 1)
+
+
+def kernel(arch: str, debug: bool) -> Path:
+    out = BUILD / f"{arch}-{'debug' if debug else 'release'}" / "kernel.elf"
+    first = not out.exists()
+    if first:
+        say(f"building the kernel ({out.relative_to(TOP)})")
+    make("building the kernel", ["kernel", f"ARCH={arch}", *(["DEBUG=1"] if debug else [])])
+    return out
+
+
+def initramfs(arch: str) -> Path:
+    make("making the initramfs", [f"build/{arch}/initramfs.cpio", f"ARCH={arch}"])
+    return BUILD / arch / "initramfs.cpio"

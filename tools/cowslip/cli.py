@@ -1,0 +1,134 @@
+"""The command line of `cowslip`."""
+import argparse
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import List
+
+from . import build, initramfs, packages, qemu, setup
+from .common import BUILD, EX_USAGE, Stop, say
+from .console import environment
+
+EXAMPLES = """examples:
+  cowslip run                           a shell in the guest; Ctrl-A X leaves
+  cowslip run -- ls -l /                one program; its output and status are ours
+  echo hello | cowslip run -- wc -c     standard input goes to it
+  cowslip run --cpus 4 --add prog:/bin/prog -- prog
+  cowslip test                          everything, also what takes minutes
+"""
+
+
+def mem(text: str) -> str:
+    found = re.fullmatch(r"(\d+)([MmGg])", text)
+    mib = int(found.group(1)) * (1024 if found and found.group(2) in "Gg" else 1) if found else 0
+    if not 64 <= mib <= 18 * 1024:
+        raise argparse.ArgumentTypeError(f"{text}: from 64M to 18G")
+    return f"{mib}M"
+
+
+def cpus(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 8:
+        raise argparse.ArgumentTypeError(f"{text}: from 1 to 8")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: seconds, more than 0")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="cowslip", description="Runs and tests Cowslip, a small kernel whose fork() shares "
+                                "address spaces as trees.", epilog=EXAMPLES,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="VERB")
+    r = verbs.add_parser("run", help="boot in QEMU: a shell, or one program", epilog=EXAMPLES,
+                         formatter_class=argparse.RawDescriptionHelpFormatter)
+    r.add_argument("--arch", choices=["riscv64"], default="riscv64", help="the machine (default: riscv64)")
+    r.add_argument("--mem", type=mem, default="512M", metavar="SIZE", help="memory, 64M to 16G (default: 512M)")
+    r.add_argument("--cpus", type=cpus, default=2, metavar="N", help="1 to 8 (default: 2)")
+    r.add_argument("--add", action="append", default=[], metavar="HOST[:GUEST]",
+                   help="put a file or folder into the guest (default: /root/NAME); may be given again")
+    r.add_argument("--append", action="append", default=[], metavar="WORDS", help="more boot arguments")
+    r.add_argument("--icount", action="store_true", help="one CPU whose time counts instructions")
+    r.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end it after this time, with status 124")
+    r.add_argument("--debug", action="store_true", help="the debug build: checks everything, slowly")
+    r.add_argument("--gdb", action="store_true", help="wait for gdb before the first instruction")
+    r.add_argument("-v", "--verbose", action="store_true", help="show the boot log and QEMU's command line")
+    r.add_argument("cmd", nargs="*", metavar="-- CMD [ARG]", help="a program of the guest and its arguments")
+    r.set_defaults(run=run)
+    t = verbs.add_parser("test", help="build and run the tests")
+    t.add_argument("--quick", action="store_true", help="only the host tests and one boot")
+    t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
+    t.set_defaults(run=test)
+    s = verbs.add_parser("setup", help="install what run and test need (they do it themselves, too)")
+    s.set_defaults(run=lambda _: prepare())
+    return p
+
+
+def prepare() -> int:
+    setup.setup(setup.TEST)
+    packages.fetch("riscv64")
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    setup.setup(setup.RUN + (setup.GDB if args.gdb else []))
+    setup.check_versions("riscv64-linux-gnu-gcc")
+    if args.icount:
+        args.cpus = 1
+    packages.fetch(args.arch)
+    kernel = build.kernel(args.arch, args.debug)
+    base = build.initramfs(args.arch)
+    stdio = qemu.stdio_kinds(args.cmd is None)
+    extra = initramfs.write_extra(args.add, args.cmd, stdio, environment())
+    with tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as folder:
+        initrd = Path(folder) / "initramfs.cpio"
+        with open(initrd, "wb") as out:
+            out.write(base.read_bytes())
+            out.write(extra)
+        words = qemu.command_line(args.arch, kernel, initrd, args)
+        if args.verbose:
+            say(" ".join(words))
+        if args.gdb:
+            say(f"waiting for: gdb-multiarch {kernel} -ex 'target remote :1234'")
+        session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source())
+        return session.run()
+
+
+def test(args: argparse.Namespace) -> int:
+    from . import testing
+    setup.setup(setup.TEST)
+    packages.fetch("riscv64")
+    return testing.run(args.quick, args.pattern)
+
+
+def main(argv: List[str]) -> int:
+    split = argv.index("--") if "--" in argv else len(argv)
+    args = parser().parse_args(argv[:split])
+    if args.verb == "run":
+        if args.cmd:
+            say("a program to run comes after --")
+            return EX_USAGE
+        args.cmd = argv[split + 1:] or None
+    try:
+        return args.run(args)
+    except Stop as e:
+        say(str(e))
+        return e.status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
