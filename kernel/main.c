@@ -10,14 +10,6 @@
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
-static void seed_random(void)
-{
-    u64 now = arch_time_ns();
-
-    random_seed(platform.rng_seed, platform.rng_seed_len);
-    random_seed(&now, sizeof now);
-}
-
 static void banner(void)
 {
     struct page_stats s;
@@ -63,14 +55,14 @@ void kmain(void)
     struct thread *t;
 
     sched_init();
-    log_set_level((int)bootarg_u64("loglevel", LOG_INFO + 1, 0, 8));
     bootargs_parse(platform.bootargs);
+    log_init();
     console_init();
     page_init();
     kmem_init();
     vm_init();
     thread_init();
-    seed_random();
+    random_init();
     time_init();
     futex_init();
     process_init();

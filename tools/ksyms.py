@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Reads `nm -n KERNEL` from standard input and writes the symbol table of kernel/lib/ksyms.c as assembly.
 
-The table lies behind the code, in read-only data, so that linking it in moves no function: two links are enough. Offsets
-count from the first symbol of the code; the last entry is the code's end and names nothing.
+The table lies behind the code, in read-only data, so that linking it in moves no function: two links are enough.
+Offsets count from the first symbol of the code; the last entry is the code's end and names nothing.
 """
 import sys
 

@@ -31,15 +31,19 @@ static u64 in_head, in_tail, in_credit;
 static bool in_eof;
 static struct waitq in_wait = WAITQ_INIT(in_wait);
 
-static void lock(void)
+/* A panic goes on without the lock, whose holder may be the one that broke. Returns whether it was taken. */
+static bool lock(void)
 {
-    if (!panicking)
+    bool take = !panicking;
+
+    if (take)
         spin_lock(&console_lock);
+    return take;
 }
 
-static void unlock(void)
+static void unlock(bool taken)
 {
-    if (!panicking)
+    if (taken)
         spin_unlock(&console_lock);
 }
 
@@ -112,6 +116,7 @@ struct waitq *console_write_waitq(void)
 
 ssize_t console_write(enum console_channel ch, const void *buf, size_t n, bool nonblock)
 {
+    bool locked;
     size_t done = 0;
     int err = 0;
 
@@ -119,9 +124,9 @@ ssize_t console_write(enum console_channel ch, const void *buf, size_t n, bool n
         size_t part = 0;
 
         if (present) {
-            lock();
+            locked = lock();
             part = put_some_locked((char)ch, (const u8 *)buf + done, n - done);
-            unlock();
+            unlock(locked);
         } else {
             part = n - done;
         }
@@ -136,50 +141,57 @@ ssize_t console_write(enum console_channel ch, const void *buf, size_t n, bool n
 /* For those who may not sleep: what does not fit is lost (echo) or waits for the line (log). */
 void console_echo(const void *buf, size_t n)
 {
+    bool locked;
+
     if (!present)
         return;
-    lock();
+    locked = lock();
     put_some_locked(CONSOLE_TTY, buf, n);
-    unlock();
+    unlock(locked);
 }
 
 void console_log_write(const char *buf, size_t n)
 {
+    bool locked;
+
     if (!present) {
         for (size_t i = 0; i < n && panicking; i++)
             arch_early_putc(buf[i]);
         return;
     }
-    lock();
+    locked = lock();
     select_locked(CONSOLE_LOG);
     for (size_t i = 0; i < n; i++)
         put_data_locked(CONSOLE_LOG, (u8)buf[i]);
     if (!framed)
         channel = CONSOLE_LOG;
     send_locked();
-    unlock();
+    unlock(locked);
 }
 
 void console_event(char letter)
 {
+    bool locked;
+
     if (!present || !framed)
         return;
-    lock();
+    locked = lock();
     put_locked(DLE);
     put_locked((u8)letter);
     send_locked();
-    unlock();
+    unlock(locked);
 }
 
 void console_drain(void)
 {
+    bool locked;
     bool left = present;
 
     while (left) {
-        lock();
+        locked = lock();
         send_locked();
         left = head != tail || !uart_tx_ready();
-        unlock();
+        unlock(locked);
     }
 }
 
@@ -299,27 +311,30 @@ static void receive(void)
 
 static void uart_interrupt(void *arg)
 {
+    bool locked;
     bool wake;
 
     (void)arg;
     receive();
-    lock();
+    locked = lock();
     send_locked();
     uart_interrupts(!rx_masked, tx_wanted);
     wake = room() >= RING / 2;
-    unlock();
+    unlock(locked);
     if (wake)
         waitq_wake_all(&writers);
 }
 
 void console_input_resume(void)
 {
-    lock();
+    bool locked;
+
+    locked = lock();
     if (rx_masked) {
         rx_masked = false;
         uart_interrupts(true, tx_wanted);
     }
-    unlock();
+    unlock(locked);
 }
 
 /* ---- the host's devices ---- */
@@ -410,15 +425,17 @@ void console_init(void)
 
 void console_start(void)
 {
+    bool locked;
+
     device_register("hostin", MKDEV(240, 0), S_IFCHR | 0666, &hostin_ops, NULL);
     device_register("hostout", MKDEV(240, 1), S_IFCHR | 0666, &hostout_ops, (void *)CONSOLE_OUT);
     device_register("hosterr", MKDEV(240, 2), S_IFCHR | 0666, &hostout_ops, (void *)CONSOLE_ERR);
     if (!present)
         return;
     arch_irq_register(platform.uart_irq, uart_interrupt, NULL);
-    lock();
+    locked = lock();
     started = true;
     uart_interrupts(true, tx_wanted);
     send_locked();
-    unlock();
+    unlock(locked);
 }

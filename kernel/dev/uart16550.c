@@ -6,7 +6,9 @@ enum { RBR_THR = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define IER_RX 1
 #define IER_TX 2
 #define FCR_ENABLE_CLEAR 7
+#define FCR_TRIGGER_14 0xc0 /* an interrupt for 14 bytes, or when the line pauses */
 #define LCR_8N1 3
+#define LCR_DIVISOR 0x80
 #define MCR_DTR_RTS_OUT2 11
 #define LSR_DATA 1
 #define LSR_THR_EMPTY 32
@@ -19,8 +21,11 @@ bool uart_init(void)
         return false;
     regs = arch_map_device(platform.uart, 8);
     regs[IER] = 0;
+    regs[LCR] = LCR_DIVISOR;
+    regs[RBR_THR] = 1; /* as fast as it goes: the shortest pause */
+    regs[IER] = 0;
     regs[LCR] = LCR_8N1;
-    regs[FCR] = FCR_ENABLE_CLEAR;
+    regs[FCR] = FCR_ENABLE_CLEAR | FCR_TRIGGER_14;
     regs[MCR] = MCR_DTR_RTS_OUT2;
     return true;
 }

@@ -1,4 +1,4 @@
-/* The words of the boot command line: NAME or NAME=VALUE, values may be "quoted". The table of names is in bootargs.c. */
+/* The words of the boot command line: NAME or NAME=VALUE, values may be "quoted". bootargs.c has the table of names. */
 #pragma once
 #include "lib/types.h"
 

@@ -14,7 +14,8 @@ struct fdt {
 /* An offset into the structure block; 0 is the root node, negative means none. */
 typedef s32 fdt_node;
 
-/* False: not a device tree that a reader of version 17 understands, or its header is out of bounds. max_size: mapped bytes. */
+/* False: not a device tree that a reader of version 17 understands, or its header is out of bounds. Of the blob,
+ * max_size bytes are mapped. */
 bool fdt_open(struct fdt *t, const void *blob, u64 max_size);
 
 /* A negative node is allowed everywhere, and has no properties, successors or children. */

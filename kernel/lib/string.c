@@ -16,6 +16,7 @@
 #endif
 #define WORD sizeof(u64)
 #define BLOCK (8 * WORD)
+#define SHORT (2 * WORD) /* from here on a word at least is left when the destination has been aligned */
 
 typedef u64 __attribute__((may_alias)) word;
 
@@ -43,7 +44,10 @@ NO_IDIOMS void *memset(void *dst, int c, size_t n)
     return dst;
 }
 
-/* All loads before all stores: memmove relies on it. */
+/*
+ * All loads before all stores, which memmove relies on, and before the next
+ * block's loads, for which there would not be registers.
+ */
 static inline __attribute__((always_inline)) void copy_block(u8 *d, const u8 *s)
 {
     word *a = (word *)d;
@@ -51,6 +55,7 @@ static inline __attribute__((always_inline)) void copy_block(u8 *d, const u8 *s)
     u64 w0 = b[0], w1 = b[1], w2 = b[2], w3 = b[3], w4 = b[4], w5 = b[5], w6 = b[6], w7 = b[7];
 
     a[0] = w0, a[1] = w1, a[2] = w2, a[3] = w3, a[4] = w4, a[5] = w5, a[6] = w6, a[7] = w7;
+    __asm__ volatile("" ::: "memory");
 }
 
 /* Whole words from s to d, both aligned; returns the bytes done. */
@@ -70,9 +75,9 @@ static inline __attribute__((always_inline)) size_t copy_aligned(u8 *d, const u8
 }
 
 /*
- * Whole words to an aligned d from an s that is not: each is put together from
- * two aligned ones, both of which hold bytes that are wanted. (The address
- * sanitizer would object to the bytes beside them.)
+ * Whole words to an aligned d from an s that is not, n >= WORD: each is put
+ * together from two aligned ones, both of which hold bytes that are wanted.
+ * (The address sanitizer would object to the bytes beside them.)
  */
 __attribute__((noinline, no_sanitize("address"))) static size_t copy_shifted(u8 *d, const u8 *s, size_t n)
 {
@@ -81,8 +86,6 @@ __attribute__((noinline, no_sanitize("address"))) static size_t copy_shifted(u8 
     size_t left = n;
     u64 low;
 
-    if (n < WORD)
-        return 0;
     for (low = *w++; left >= WORD; left -= WORD, d += WORD) {
         u64 high = *w++;
         *(word *)d = low >> shift | high << (64 - shift);
@@ -91,21 +94,29 @@ __attribute__((noinline, no_sanitize("address"))) static size_t copy_shifted(u8 
     return n - left;
 }
 
-/* Also right for regions that overlap, if d lies below s: nothing is read after it was written. */
-NO_IDIOMS static inline __attribute__((always_inline)) void copy_forward(u8 *d, const u8 *s, size_t n)
+/* Both copies upwards are right also if the regions overlap and d lies below s: nothing is read that was written. */
+NO_IDIOMS static inline __attribute__((always_inline)) void copy_short(u8 *d, const u8 *s, size_t n)
 {
-    size_t done;
-
-    if (n >= 2 * WORD) {
-        for (; (uintptr_t)d % WORD; n--)
-            *d++ = *s++;
-        done = aligned_alike(d, s) ? copy_aligned(d, s, n) : copy_shifted(d, s, n);
-        d += done;
-        s += done;
-        n -= done;
-    }
+    if (((uintptr_t)d | (uintptr_t)s) % WORD == 0)
+        for (; n >= WORD; n -= WORD, d += WORD, s += WORD)
+            *(word *)d = *(const word *)s;
     while (n-- > 0)
         *d++ = *s++;
+}
+
+/* n >= SHORT. Apart, so that short copies save no registers. */
+NO_IDIOMS __attribute__((noinline)) static void *copy_long(void *dst, const void *src, size_t n)
+{
+    u8 *d = dst;
+    const u8 *s = src;
+    size_t done;
+
+    for (; (uintptr_t)d % WORD; n--)
+        *d++ = *s++;
+    done = aligned_alike(d, s) ? copy_aligned(d, s, n) : copy_shifted(d, s, n);
+    for (; done < n; done++)
+        d[done] = s[done];
+    return dst;
 }
 
 NO_IDIOMS static void copy_backward(u8 *d, const u8 *s, size_t n)
@@ -122,16 +133,20 @@ NO_IDIOMS static void copy_backward(u8 *d, const u8 *s, size_t n)
 
 NO_IDIOMS void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
-    copy_forward(dst, src, n);
+    if (n >= SHORT)
+        return copy_long(dst, src, n);
+    copy_short(dst, src, n);
     return dst;
 }
 
 NO_IDIOMS void *memmove(void *dst, const void *src, size_t n)
 {
-    if ((uintptr_t)dst - (uintptr_t)src >= n) /* below it, or beyond its end */
-        copy_forward(dst, src, n);
-    else
+    if ((uintptr_t)dst - (uintptr_t)src < n) /* it begins inside the source */
         copy_backward(dst, src, n);
+    else if (n >= SHORT)
+        copy_long(dst, src, n);
+    else
+        copy_short(dst, src, n);
     return dst;
 }
 

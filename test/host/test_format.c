@@ -15,6 +15,7 @@
 #undef vsnprintf
 
 #pragma GCC diagnostic ignored "-Wformat-truncation"
+#pragma GCC diagnostic ignored "-Wformat" /* for flags without effect, which must have none */
 
 /* The same text, the same length, nothing behind the buffer, for all sizes up to what is needed and some more. */
 #define SAME(...)                                                      \
@@ -51,6 +52,7 @@ static void integers(void **state)
         SAME("[%+d] [% d] [%+08d] [% 8d]", (int)v, (int)v, (int)v, (int)v);
         SAME("[%20lx] [%-20lx] [%020lx] [%#20lx] [%#020lx]", v, v, v, v, v);
         SAME("[%.5d] [%8.5d] [%-8.5d] [%.0d]", (int)v, (int)v, (int)v, (int)v);
+        SAME("[%08.5d] [%-08d] [%+ d] [%+u] [%.0x]", (int)v, (int)v, (int)v, (unsigned)v, (unsigned)v);
         SAME("[%*d] [%-*d] [%.*d] [%*.*d]", 7, (int)v, 7, (int)v, 4, (int)v, 9, 4, (int)v);
         SAME("[%*d] [%.*d]", -7, (int)v, -1, (int)v);
         SAME("[%5lu.%06lu]", (unsigned long)v, (unsigned long)v);

@@ -80,13 +80,17 @@ static void the_seed_decides(void **state)
 
 static void every_request_replaces_the_key(void **state)
 {
-    u32 before[8];
+    u32 before[8], block[16], first[16];
     u8 out[256];
 
     (void)state;
     start("erasure");
     memcpy(before, key, sizeof key);
+    chacha_block(before, 0, no_nonce, block);
+    chacha_block(block + 8, 1, no_nonce, first);
     random_bytes(out, sizeof out);
+    assert_memory_equal(key, block, sizeof key);      /* the generator goes on with one half, */
+    assert_memory_equal(out, first, sizeof first);    /* the request is served with the other */
     assert_memory_not_equal(before, key, sizeof key);
     for (size_t i = 0; i + sizeof key <= sizeof out; i++) { /* what is given out is neither key */
         assert_memory_not_equal(out + i, key, sizeof key);

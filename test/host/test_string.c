@@ -40,7 +40,8 @@
 
 #define ROOM 8192
 static u8 from[ROOM], to[ROOM], expect[ROOM];
-static const size_t lengths[] = {0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 31, 63, 64, 65, 127, 255, 256, 257, 263, 300, 511, 4096};
+static const size_t lengths[] = {0,  1,  7,  8,  9,   15,  16,  17,  23,  24,  31,
+                                 63, 64, 65, 127, 255, 256, 257, 263, 300, 511, 4096};
 
 #define FOR_EACH_LENGTH(n) for (const size_t *n = lengths; n < lengths + ARRAY_SIZE(lengths); n++)
 

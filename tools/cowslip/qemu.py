@@ -201,6 +201,8 @@ class Session:
                     open_outputs.discard(fd)
                 elif fd == out:
                     self.received(data)
+                    if len(data) < 2048:
+                        time.sleep(0.0005)  # QEMU writes byte by byte: let some gather
                 else:
                     self.qemu_errors += data
             if writable:
