@@ -163,6 +163,8 @@ void process_put(struct process *p)
     if (!ref_put(&p->refs))
         return;
     signal_queue_clear(&p->pending);
+    if (p->actions) /* kept until now: a zombie may still be sent signals */
+        signal_actions_put(p->actions);
     if (p->session && ref_put(&p->session->refs))
         kmem_free(p->session);
     kmem_free(p);

@@ -112,7 +112,9 @@ class Session:
         if letter == b"P":
             self.panicked = True
         elif letter == b"S":
-            self.ready = True
+            self.ready = True  # nothing is sent before: the guest would not listen yet
+            if "t" in self.stdio:
+                self.send_window()
         elif letter == b"R":
             self.credits += CREDIT
 
@@ -141,6 +143,8 @@ class Session:
         self.to_guest += self.encoder.data(channel, data)
 
     def send_window(self, *_: object) -> None:
+        if not self.ready:
+            return
         for fd in (0, 1, 2):
             try:
                 self.to_guest += Encoder.window(os.get_terminal_size(fd))
@@ -165,7 +169,6 @@ class Session:
         with Terminal(0 if self.stdio[0] == "t" else -1) if self.stdio[0] == "t" else open(os.devnull, "rb"):
             if "t" in self.stdio:
                 signal.signal(signal.SIGWINCH, self.send_window)
-                self.send_window()
             try:
                 self.pump(qemu)
             finally:
