@@ -15,7 +15,7 @@ struct file *file_create(const struct file_ops *ops, struct dentry *d, struct vn
     mutex_init(&f->pos_lock, "file position", RANK_FILE);
     list_init(&f->epoll_links);
     f->ops = ops;
-    f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | FILE_EXEC);
+    f->flags = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | FILE_EXEC);
     f->readable = (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
     f->writable = (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
     if (d)
@@ -135,6 +135,7 @@ int file_open_dentry(struct dentry *d, u32 flags, struct file **out)
         file_put(f);
         return err;
     }
+    f->flags &= ~O_NOCTTY; /* it was for the device's open */
     *out = f;
     return 0;
 }
