@@ -1,0 +1,154 @@
+/* Files, directories, links, pipes, descriptors. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tap.h"
+
+static char dir[] = "/tmp/files-XXXXXX";
+
+static void regular(void)
+{
+    char buf[16] = "";
+    struct stat s;
+    int fd = open("f", O_RDWR | O_CREAT | O_EXCL, 0640);
+
+    ok(fd >= 0 && write(fd, "hello", 5) == 5 && lseek(fd, 0, SEEK_SET) == 0 && read(fd, buf, 16) == 5, "write, seek, read");
+    ok(open("f", O_CREAT | O_EXCL | O_RDWR, 0600) == -1 && errno == EEXIST, "O_EXCL");
+    ok(lseek(fd, 1 << 20, SEEK_SET) == 1 << 20 && write(fd, "end", 3) == 3 && fstat(fd, &s) == 0 &&
+           s.st_size == (1 << 20) + 3 && s.st_blocks < 100,
+       "a sparse file");
+    ok(pread(fd, buf, 4, 5000) == 4 && memcmp(buf, "\0\0\0\0", 4) == 0, "holes are zero");
+    ok(ftruncate(fd, 3) == 0 && pread(fd, buf, 16, 0) == 3 && memcmp(buf, "hel", 3) == 0, "ftruncate");
+    ok(ftruncate(fd, 5) == 0 && pread(fd, buf, 16, 0) == 5 && memcmp(buf, "hel\0\0", 5) == 0, "and no old bytes come back");
+    close(fd);
+    fd = open("f", O_WRONLY | O_APPEND);
+    ok(write(fd, "!", 1) == 1 && fstat(fd, &s) == 0 && s.st_size == 6, "O_APPEND");
+    ok(write(fd, "x", 0) == 0 && read(fd, buf, 1) == -1 && errno == EBADF, "not open for reading");
+    close(fd);
+}
+
+static void names(void)
+{
+    struct stat a, b;
+    char target[32] = "";
+
+    ok(mkdir("d", 0755) == 0 && mkdir("d", 0755) == -1 && errno == EEXIST, "mkdir");
+    ok(link("f", "d/g") == 0 && stat("f", &a) == 0 && stat("d/g", &b) == 0 && a.st_ino == b.st_ino && b.st_nlink == 2, "link");
+    ok(symlink("d/g", "s") == 0 && readlink("s", target, 32) == 3 && stat("s", &b) == 0 && b.st_ino == a.st_ino, "symlink");
+    ok(symlink("loop", "loop") == 0 && open("loop", O_RDONLY) == -1 && errno == ELOOP, "a loop");
+    ok(rename("d/g", "d/h") == 0 && stat("d/g", &b) == -1 && errno == ENOENT, "rename");
+    ok(rename("d", "d/inside") == -1 && errno == EINVAL, "not into itself");
+    ok(rmdir("d") == -1 && errno == ENOTEMPTY, "not empty");
+    ok(unlink("d") == -1 && errno == EISDIR, "unlink of a directory");
+    ok(unlink("d/h") == 0 && rmdir("d") == 0 && stat("f", &b) == 0 && b.st_nlink == 1, "rmdir");
+    ok(open("f/x", O_RDONLY) == -1 && errno == ENOTDIR, "through a file");
+    ok(unlink("s") == 0 && unlink("loop") == 0, "unlink");
+}
+
+static void listing(void)
+{
+    int seen = 0, other = 0;
+    struct dirent *e;
+    char name[16];
+    DIR *d;
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        close(open(name, O_CREAT | O_WRONLY, 0600));
+    }
+    d = opendir(".");
+    while (d && (e = readdir(d)))
+        *(e->d_name[0] == 'n' ? &seen : &other) += 1;
+    closedir(d);
+    ok(seen == 200 && other == 3, "200 names and ., .., f");
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        unlink(name);
+    }
+}
+
+static void descriptors(void)
+{
+    int fd = open("f", O_RDONLY), copy, status;
+
+    ok(fcntl(fd, F_DUPFD, 100) == 100 && close(100) == 0, "F_DUPFD");
+    copy = dup(fd);
+    ok(lseek(fd, 2, SEEK_SET) == 2 && lseek(copy, 0, SEEK_CUR) == 2, "dup shares the position");
+    ok(dup2(fd, 200) == 200 && fcntl(200, F_GETFD) == 0, "dup2");
+    if (fork() == 0) {
+        close(fd);
+        close(copy);
+        _exit(fcntl(200, F_GETFD) == 0 && open("f", O_RDONLY) == fd ? 0 : 1);
+    }
+    wait(&status);
+    ok(status == 0 && fcntl(fd, F_GETFD) == 0, "a child closes its own");
+    ok(close(fd) == 0 && close(fd) == -1 && errno == EBADF, "close twice");
+    close(copy);
+    close(200);
+}
+
+static void pipes(void)
+{
+    static char big[100000];
+    struct pollfd p;
+    int fd[2], status;
+    long sum = 0;
+    ssize_t n;
+
+    ok(pipe(fd) == 0, "pipe");
+    p = (struct pollfd){.fd = fd[0], .events = POLLIN};
+    ok(poll(&p, 1, 10) == 0, "poll times out");
+    if (fork() == 0) {
+        close(fd[0]);
+        _exit(write(fd[1], big, sizeof big) != sizeof big);
+    }
+    close(fd[1]);
+    while ((n = read(fd[0], big, 7777)) > 0)
+        sum += n;
+    wait(&status);
+    ok(n == 0 && sum == (long)sizeof big && status == 0, "100,000 bytes through it, then its end");
+    ok(poll(&p, 1, 0) == 1 && (p.revents & POLLHUP), "POLLHUP");
+    close(fd[0]);
+    signal(SIGPIPE, SIG_IGN);
+    ok(pipe(fd) == 0 && close(fd[0]) == 0 && write(fd[1], "x", 1) == -1 && errno == EPIPE, "EPIPE");
+    close(fd[1]);
+}
+
+static void locks(void)
+{
+    int fd = open("f", O_RDWR), status;
+    struct flock l = {.l_type = F_WRLCK, .l_len = 10};
+
+    ok(fcntl(fd, F_SETLK, &l) == 0, "a range is locked");
+    if (fork() == 0) {
+        struct flock m = {.l_type = F_WRLCK, .l_start = 5, .l_len = 10};
+        int refused = fcntl(fd, F_SETLK, &m) == -1 && (errno == EAGAIN || errno == EACCES);
+        m.l_start = 10;
+        _exit(refused && fcntl(fd, F_SETLK, &m) == 0 ? 0 : 1);
+    }
+    wait(&status);
+    ok(status == 0, "another process cannot have it, but what lies beside");
+    ok(flock(fd, LOCK_EX) == 0 && flock(fd, LOCK_UN) == 0, "flock");
+    close(fd);
+}
+
+int main(void)
+{
+    ok(mkdtemp(dir) && chdir(dir) == 0, "a directory");
+    regular();
+    names();
+    listing();
+    descriptors();
+    pipes();
+    locks();
+    ok(unlink("f") == 0 && chdir("/") == 0 && rmdir(dir) == 0, "cleaned up");
+    return done();
+}

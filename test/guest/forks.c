@@ -1,0 +1,96 @@
+/* Many forks: nothing is lost, limits are errors. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tap.h"
+
+static void sequence(int n)
+{
+    int bad = 0, status;
+
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(i & 0x7f);
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != (i & 0x7f))
+            bad++;
+    }
+    ok(bad == 0, "%d forks one after another", n);
+}
+
+static void at_once(int n)
+{
+    int reaped = 0, sum = 0, status;
+
+    for (int i = 0; i < n; i++)
+        if (fork() == 0)
+            _exit(1);
+    while (wait(&status) > 0) {
+        reaped++;
+        sum += WEXITSTATUS(status);
+    }
+    ok(reaped == n && sum == n, "%d children at once", n);
+    ok(wait(&status) == -1 && errno == ECHILD, "and then none");
+}
+
+static void limited(void)
+{
+    struct rlimit old, low = {.rlim_cur = 1, .rlim_max = 1};
+    pid_t pid;
+    int status;
+
+    getrlimit(RLIMIT_NPROC, &old);
+    pid = fork();
+    if (pid == 0) {
+        if (setrlimit(RLIMIT_NPROC, &low) || setuid(12345))
+            _exit(2);
+        pid = fork();
+        if (pid == 0)
+            _exit(0);
+        _exit(pid == -1 && errno == EAGAIN ? 0 : 1);
+    }
+    waitpid(pid, &status, 0);
+    ok(geteuid() != 0 || status == 0, "RLIMIT_NPROC: EAGAIN");
+}
+
+static void vforked(void)
+{
+    int status;
+    pid_t pid = vfork();
+
+    if (pid == 0)
+        _exit(3);
+    ok(waitpid(pid, &status, WNOHANG) == pid && WEXITSTATUS(status) == 3, "vfork waits for the child");
+}
+
+static void stopped(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        for (;;)
+            pause();
+    kill(pid, SIGSTOP);
+    ok(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP, "a stopped child");
+    kill(pid, SIGCONT);
+    ok(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status), "continued");
+    ok(waitpid(pid, &status, WNOHANG) == 0, "nothing new");
+    kill(pid, SIGKILL);
+    ok(waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGKILL, "killed");
+}
+
+int main(void)
+{
+    sequence(300);
+    at_once(100);
+    limited();
+    vforked();
+    stopped();
+    return done();
+}

@@ -1,0 +1,93 @@
+/* mmap, munmap, mprotect, mremap, brk, files in memory. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "tap.h"
+
+#define PAGE 4096ul
+
+static char *anonymous(size_t pages)
+{
+    return mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void zeroed(void)
+{
+    char *p = anonymous(300);
+    int sum = 0;
+
+    for (size_t i = 0; i < 300 * PAGE; i += 512)
+        sum += p[i];
+    ok(p != MAP_FAILED && sum == 0, "new memory is zero");
+    memset(p, 'x', 300 * PAGE);
+    ok(madvise(p, 300 * PAGE, MADV_DONTNEED) == 0 && p[5 * PAGE] == 0, "and again after MADV_DONTNEED");
+    ok(munmap(p, 300 * PAGE) == 0, "munmap");
+}
+
+static void remaps(void)
+{
+    char *p = anonymous(4), *q;
+
+    for (int i = 0; i < 4; i++)
+        p[i * PAGE] = (char)('0' + i);
+    q = mremap(p, 4 * PAGE, 700 * PAGE, MREMAP_MAYMOVE);
+    ok(q != MAP_FAILED && q[0] == '0' && q[3 * PAGE] == '3' && q[699 * PAGE] == 0, "mremap grows");
+    q = mremap(q, 700 * PAGE, 2 * PAGE, 0);
+    ok(q != MAP_FAILED && q[PAGE] == '1', "and shrinks");
+    munmap(q, 2 * PAGE);
+}
+
+static void file_pages(void)
+{
+    int fd = open("/tmp/memory-test", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    char *shared, *private, c = 0;
+
+    ok(fd >= 0 && ftruncate(fd, 3 * PAGE) == 0 && pwrite(fd, "file", 4, PAGE) == 4, "a file");
+    shared = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    private = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    ok(memcmp(shared + PAGE, "file", 4) == 0 && memcmp(private + PAGE, "file", 4) == 0, "mapped twice");
+    shared[PAGE] = 'F';
+    ok(private[PAGE] == 'F' && pread(fd, &c, 1, PAGE) == 1 && c == 'F', "a shared store is the file's");
+    private[PAGE] = 'p';
+    ok(shared[PAGE] == 'F', "a private one is not");
+    ok(pwrite(fd, "w", 1, PAGE + 1) == 1 && shared[PAGE + 1] == 'w', "write(2) is seen in the mapping");
+    munmap(shared, 3 * PAGE);
+    munmap(private, 3 * PAGE);
+    close(fd);
+    unlink("/tmp/memory-test");
+}
+
+static void errors(void)
+{
+    char *p = anonymous(2);
+
+    ok(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL, "length 0");
+    ok(mmap(p + 1, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED && errno == EINVAL,
+       "an odd address");
+    ok(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 999, 0) == MAP_FAILED && errno == EBADF, "a bad descriptor");
+    ok(munmap(p + 1, PAGE) == -1 && errno == EINVAL, "munmap of an odd address");
+    ok(mprotect((void *)0x7000000, PAGE, PROT_READ) == -1 && errno == ENOMEM, "mprotect of nothing");
+    munmap(p, 2 * PAGE);
+}
+
+static void breaks(void)
+{
+    char *start = sbrk(0);
+
+    ok(sbrk(100 * (long)PAGE) == start, "sbrk");
+    start[99 * PAGE] = 1;
+    ok(sbrk(-100 * (long)PAGE) == start + 100 * PAGE && sbrk(0) == start, "and back");
+}
+
+int main(void)
+{
+    zeroed();
+    remaps();
+    file_pages();
+    errors();
+    breaks();
+    return done();
+}

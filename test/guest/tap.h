@@ -1,0 +1,29 @@
+/* Test Anything Protocol: ok() for each check, done() at the end. */
+#pragma once
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int tap_count, tap_failed;
+
+#define ok(cond, ...) tap_ok((cond), __FILE__, __LINE__, __VA_ARGS__)
+
+__attribute__((format(printf, 4, 5))) static inline int tap_ok(int cond, const char *file, int line, const char *fmt, ...)
+{
+    va_list ap;
+
+    printf("%sok %d - ", cond ? "" : "not ", ++tap_count);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    printf(cond ? "\n" : " (%s:%d)\n", file, line);
+    fflush(stdout);
+    tap_failed += !cond;
+    return cond;
+}
+
+static inline int done(void)
+{
+    printf("1..%d\n", tap_count);
+    return tap_failed ? 1 : 0;
+}

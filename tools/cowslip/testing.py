@@ -1,0 +1,149 @@
+"""
+`cowslip test`: host tests, guest tests on this machine's Linux and in Cowslip,
+boot tests. Every run of QEMU has a time limit; what fails shows its output.
+"""
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import List, NamedTuple, Tuple
+
+from . import build
+from .common import BUILD, TOP, say
+
+ARCH = "riscv64"
+GUEST_LIMIT = 300  # seconds for all guest tests in one boot
+
+
+class Result(NamedTuple):
+    passed: int
+    failed: int
+    output: str
+
+
+def wanted(name: str, patterns: List[str]) -> bool:
+    return not patterns or any(p in name for p in patterns)
+
+
+def execute(words: List[str], limit: float) -> Tuple[int, str]:
+    try:
+        done = subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=limit, check=False)
+        return done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as e:
+        return -1, (e.stdout or b"").decode(errors="replace") + f"\n(no end after {limit:.0f} s)"
+
+
+def cmocka(words: List[str], limit: float) -> Result:
+    status, text = execute(words, limit)
+    ok, bad = len(re.findall(r"\[ +OK \]", text)), len(re.findall(r"^\[  FAILED  \] \w+$", text, re.M))
+    return Result(ok, bad if bad or status == 0 else 1, text)
+
+
+def tap(text: str) -> Tuple[int, int]:
+    """Counts of TAP; a plan that was not fulfilled is a failure."""
+    ok, bad = len(re.findall(r"^ok \d+", text, re.M)), len(re.findall(r"^not ok \d+", text, re.M))
+    planned = [int(n) for n in re.findall(r"^1\.\.(\d+)", text, re.M)]
+    return ok, bad + max(0, sum(planned) - ok - bad)
+
+
+def tap_run(words: List[str], limit: float, programs: int = 1) -> Result:
+    status, text = execute(words, limit)
+    ok, bad = tap(text)
+    plans = len(re.findall(r"^1\.\.\d+", text, re.M))
+    if status != 0 or plans != programs:
+        bad = max(bad, 1)
+    return Result(ok, bad, text)
+
+
+def pytest(names: List[str], limit: float) -> Result:
+    status, text = execute(["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "test/boot",
+                            *(["-k", " or ".join(names)] if names else [])], limit)
+    ok = sum(int(n) for n in re.findall(r"(\d+) passed", text)[-1:])
+    bad = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", text))
+    return Result(ok, bad if bad or status in (0, 5) else 1, text)
+
+
+class Run:
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+
+    def add(self, name: str, result: Result, seconds: float) -> None:
+        self.passed += result.passed
+        self.failed += result.failed
+        word = "FAILED" if result.failed else "ok"
+        print(f"{name:44} {word:6} {result.passed:5} passed {seconds:7.1f} s", flush=True)
+        if result.failed:
+            print(result.output, flush=True)
+
+    def do(self, name: str, what, *args) -> None:
+        start = time.monotonic()
+        self.add(name, what(*args), time.monotonic() - start)
+
+
+def host_tests(run: Run, patterns: List[str]) -> None:
+    programs = sorted(p.stem for p in (TOP / "test" / "host").glob("test_*.c"))
+    programs = [p for p in programs if wanted(f"host/{p}", patterns)]
+    if not programs:
+        return
+    build.make("building the host tests", [f"build/host-{ARCH}/{p}" for p in programs])
+    for p in programs:
+        run.do(f"host/{p}", cmocka, [str(BUILD / f"host-{ARCH}" / p)], 600)
+    scripts = sorted((TOP / "test" / "host").glob("test_*.py"))
+    for s in scripts:
+        if wanted(f"host/{s.stem}", patterns):
+            run.do(f"host/{s.stem}", unittest, s)
+
+
+def unittest(script: Path) -> Result:
+    status, text = execute([sys.executable, "-B", str(script)], 120)
+    ran = sum(int(n) for n in re.findall(r"^Ran (\d+) test", text, re.M))
+    bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", text))
+    return Result(ran - bad, bad if bad or status == 0 else 1, text)
+
+
+def guest_tests(run: Run, patterns: List[str]) -> None:
+    programs = sorted(p.stem for p in (TOP / "test" / "guest").glob("*.c"))
+    programs = [p for p in programs if wanted(f"guest/{p}", patterns)]
+    if not programs:
+        return
+    build.make("building the guest tests", [f"build/{ARCH}/guest/{p}" for p in programs])
+    for p in programs:
+        run.do(f"guest/{p} on Linux", tap_run, ["qemu-riscv64-static", str(BUILD / ARCH / "guest" / p)], 120)
+    adds = [w for p in programs for w in ("--add", f"{BUILD / ARCH / 'guest' / p}:/tests/{p}")]
+    script = "status=0; for t in /tests/*; do echo \"# $t\"; $t || status=1; done; exit $status"
+    for cpus, kernel in ((1, []), (4, ["--debug"]), (4, [])):
+        name = f"guest, {len(programs)} programs, {cpus} CPU{'s' if cpus > 1 else ''}{' debug' if kernel else ''}"
+        run.do(name, tap_run, ["./cowslip", "run", "--timeout", str(GUEST_LIMIT), "--cpus", str(cpus), *kernel, *adds, "--",
+                               "sh", "-c", script], GUEST_LIMIT + 60, len(programs))
+
+
+def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
+    names = ["test_first_light"] if quick else [p.removeprefix("boot/") for p in patterns]
+    if patterns and not quick:
+        listed = subprocess.run(["/usr/bin/python3", "-B", "-m", "pytest", "-q", "--co", "-p", "no:cacheprovider",
+                                 "test/boot", "-k", " or ".join(names)], cwd=TOP, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, check=False)
+        if listed.returncode == 5:
+            return
+    run.do("boot", pytest, names, 1500)
+
+
+def run(quick: bool, patterns: List[str]) -> int:
+    start = time.monotonic()
+    result = Run()
+    build.kernel(ARCH, False)
+    build.initramfs(ARCH)
+    if not quick:
+        build.kernel(ARCH, True)
+    host_tests(result, patterns)
+    if not quick:
+        guest_tests(result, patterns)
+    boot_tests(result, patterns, quick)
+    say(f"{time.monotonic() - start:.0f} s in all")
+    print(f"{result.passed} passed, {result.failed} failed", flush=True)
+    if result.passed + result.failed == 0:
+        say("no test has such a name")
+        return 2
+    return 1 if result.failed else 0
