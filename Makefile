@@ -65,7 +65,7 @@ compile_commands.json:
 
 # ---- running ----
 QEMU ?= qemu-system-riscv64
-QEMU_ARGS = -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
+QEMU_ARGS = -accel tcg,thread=single -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
 qemu: all
 	$(QEMU) $(QEMU_ARGS)
 qemu-gdb: all
