@@ -2,6 +2,7 @@
 #include "dev/framing.h"
 
 #define WINDOW_MAX 9999u
+#define WINDOW_LENGTH_MAX 15u
 
 static enum frame_event data(const struct frame_input *f)
 {
@@ -23,28 +24,29 @@ static enum frame_event control(struct frame_input *f, u8 c)
         return FRAME_EOF;
     case 'W':
         f->state = FRAME_IN_WINDOW;
-        f->in_columns = false;
-        f->rows = f->columns = 0;
+        f->in_columns = f->bad = false;
+        f->length = f->rows = f->columns = 0;
         break;
     }
     return FRAME_NOTHING;
 }
 
-/* "ROWS;COLUMNS\n". Anything else ends it without effect, so that a size that is cut short costs one byte at most. */
+/* "ROWS;COLUMNS\n". What is none has no effect, and a newline that got lost does not cost more than a few bytes. */
 static enum frame_event window(struct frame_input *f, u8 c)
 {
     unsigned *number = f->in_columns ? &f->columns : &f->rows;
 
-    if (c >= '0' && c <= '9' && *number <= WINDOW_MAX / 10) {
+    if (c == '\n' || ++f->length > WINDOW_LENGTH_MAX) {
+        f->state = FRAME_IN_DATA;
+        return c == '\n' && !f->bad && f->rows > 0 && f->columns > 0 ? FRAME_WINDOW : FRAME_NOTHING;
+    }
+    if (c >= '0' && c <= '9' && *number <= WINDOW_MAX / 10)
         *number = *number * 10 + (unsigned)(c - '0');
-        return FRAME_NOTHING;
-    }
-    if (c == ';' && !f->in_columns) {
+    else if (c == ';' && !f->in_columns)
         f->in_columns = true;
-        return FRAME_NOTHING;
-    }
-    f->state = FRAME_IN_DATA;
-    return c == '\n' && f->rows > 0 && f->columns > 0 ? FRAME_WINDOW : FRAME_NOTHING;
+    else
+        f->bad = true;
+    return FRAME_NOTHING;
 }
 
 enum frame_event frame_input(struct frame_input *f, u8 c)

@@ -23,7 +23,8 @@ enum frame_event {
 struct frame_input {
     enum { FRAME_IN_DATA, FRAME_IN_CONTROL, FRAME_IN_WINDOW } state;
     bool to_stdin;
-    bool in_columns;   /* behind the ';' */
+    bool in_columns, bad; /* of a size: behind the ';'; it is none */
+    unsigned length;      /* of what the size is written with */
     unsigned rows, columns;
 };
 

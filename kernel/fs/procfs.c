@@ -1,78 +1,124 @@
 /*
  * The file system of /proc: directories of fixed names (struct proc_entry), of
- * processes, and of a process's descriptors. See procfs.h.
+ * processes and threads, and of a process's descriptors. See procfs.h.
  */
 #include "fs/procfs.h"
 #include "lib/string.h"
 #include "vm/kmem.h"
-#include "vm/uaccess.h"
 
 #define PROC_MAGIC 0x9fa0
 #define FIRST_PID_POSITION 256 /* in a listing: after the fixed names */
 
-enum kind { ROOT, PROCESS, ENTRY, FD_DIR, FD };
-
-/* What a vnode of /proc stands for. */
-struct node {
-    enum kind kind;
-    const struct proc_entry *entry;
-    struct process *process; /* with a reference, or NULL */
-    int fd;
-};
-
 static const struct vnode_ops vnode_ops;
-static const struct file_ops dir_ops, text_ops;
+static const struct file_ops dir_ops;
 static struct superblock *proc_sb;
 
-static struct node *node_of(struct vnode *v)
+/* ---- who may look ---- */
+
+struct cred proc_cred(struct process *p)
+{
+    struct cred c;
+
+    spin_lock(&p->cred_lock);
+    c = p->cred;
+    spin_unlock(&p->cred_lock);
+    return c;
+}
+
+/* Root, the process itself, and the same user's others unless it has said that its memory is private. */
+bool proc_may_look(struct process *p)
+{
+    struct process *me = current_process();
+    const struct cred *mine = &me->cred;
+    struct cred c;
+
+    if (p == me || cred_is_root())
+        return true;
+    c = proc_cred(p);
+    return p->dumpable && c.uid == mine->fsuid && c.euid == mine->fsuid && c.suid == mine->fsuid &&
+           c.gid == mine->fsgid && c.egid == mine->fsgid && c.sgid == mine->fsgid;
+}
+
+/* ---- nodes ---- */
+
+static struct proc_node *node_of(struct vnode *v)
 {
     return v->priv;
 }
 
-/* ---- making vnodes ---- */
-
-static u32 mode_of(const struct node *n)
+/* A node about the same process and thread as n, with references of its own. */
+static struct proc_node node_like(const struct proc_node *n, enum proc_kind kind)
 {
-    if (n->kind == ENTRY)
+    if (n->process)
+        process_get(n->process);
+    if (n->thread)
+        thread_get(n->thread);
+    return (struct proc_node){.kind = kind, .process = n->process, .thread = n->thread};
+}
+
+static void node_release(const struct proc_node *n)
+{
+    if (n->thread)
+        thread_put(n->thread);
+    if (n->process)
+        process_put(n->process);
+}
+
+static u32 mode_of(const struct proc_node *n)
+{
+    switch (n->kind) {
+    case PROC_ENTRY:
         return n->entry->mode;
-    return n->kind == FD ? S_IFLNK | 0700 : n->kind == FD_DIR ? S_IFDIR | 0500 : S_IFDIR | 0555;
+    case PROC_FD:
+        return S_IFLNK | 0700;
+    case PROC_FDINFO:
+        return S_IFREG | 0400;
+    case PROC_FD_DIR:
+    case PROC_FDINFO_DIR:
+        return S_IFDIR | 0500;
+    default:
+        return S_IFDIR | 0555;
+    }
 }
 
 /* Numbers that stay the same from one look to the next. */
-static u64 inode_of(const struct node *n)
+static u64 inode_of(const struct proc_node *n)
 {
-    u64 pid = n->process ? n->process->pid : 0;
+    u64 id = n->thread ? n->thread->tid : n->process ? n->process->pid : 0;
+    u64 low = n->kind == PROC_FD || n->kind == PROC_FDINFO ? (u64)n->fd : (u64)(uintptr_t)n->entry >> 3;
 
-    return pid << 20 | (u64)n->kind << 17 | ((n->kind == FD ? (u64)n->fd : (u64)n->entry >> 3) & 0x1ffff);
+    return id << 20 | (u64)n->kind << 16 | (low & 0xffff);
 }
 
-static struct vnode *node_create(const struct node *from)
+/* Takes over the references of `from`, also if there is no memory. */
+static struct vnode *node_create(const struct proc_node *from)
 {
-    struct node *n = kmem_alloc(sizeof *n);
+    struct proc_node *n = kmem_alloc(sizeof *n);
     struct vnode *v = n ? vnode_create(proc_sb, &vnode_ops, mode_of(from)) : NULL;
+    struct cred c;
 
     if (!v) {
         kmem_free(n);
+        node_release(from);
         return NULL;
     }
     *n = *from;
     v->priv = n;
     v->ino = inode_of(from);
-    v->file_ops = (v->mode & S_IFMT) == S_IFDIR ? &dir_ops : &text_ops;
-    if (n->process) {
-        process_get(n->process);
-        v->uid = n->process->cred.euid;
-        v->gid = n->process->cred.egid;
+    v->file_ops = (v->mode & S_IFMT) == S_IFDIR ? &dir_ops : &proc_text_ops;
+    if (n->process && n->process->dumpable) {
+        c = proc_cred(n->process);
+        v->uid = c.euid;
+        v->gid = c.egid;
     }
     return v;
 }
 
 static void proc_destroy(struct vnode *v)
 {
-    struct node *n = node_of(v);
+    struct proc_node *n = node_of(v);
 
-    if (n->process)
-        process_put(n->process);
+    node_release(n);
     kmem_free(n);
 }
 
@@ -93,71 +139,94 @@ static bool parse_number(const char *s, size_t len, u32 *out)
     return true;
 }
 
-static const struct proc_entry *find_entry(const struct proc_entry *e, const char *name, size_t len)
+static const struct proc_entry *entries_of(const struct proc_node *n)
 {
-    for (; e && e->name; e++)
-        if (strlen(e->name) == len && memcmp(e->name, name, len) == 0)
-            return e;
-    return NULL;
+    switch (n->kind) {
+    case PROC_ROOT:
+        return proc_root_entries;
+    case PROC_PROCESS:
+    case PROC_TASK:
+        return proc_process_entries;
+    default:
+        return n->entry ? n->entry->children : NULL;
+    }
 }
 
-static const struct proc_entry *entries_of(const struct node *n)
+static bool is_listed(const struct proc_node *n, const struct proc_entry *e)
 {
-    return n->kind == ROOT ? proc_root_entries : n->kind == PROCESS ? proc_process_entries : n->entry->children;
+    return !(n->kind == PROC_TASK && e->process_only);
 }
 
-static bool find_fd(struct node *n, const char *name, size_t len, struct node *out)
+static bool find_process(u32 pid, struct proc_node *out)
 {
-    struct file_table *files;
-    struct file *f;
-    u32 fd;
-    bool found;
+    *out = (struct proc_node){.kind = PROC_PROCESS, .process = process_find(pid)};
+    return out->process;
+}
 
-    if (!parse_number(name, len, &fd) || !(files = process_files_get(n->process)))
+static bool find_task(const struct proc_node *n, u32 tid, struct proc_node *out)
+{
+    struct thread *t = thread_find(tid);
+
+    if (!t)
         return false;
-    found = file_table_next(files, (int)fd, &f) == (int)fd;
-    if (found) {
-        file_put(f);
-        *out = (struct node){FD, NULL, n->process, (int)fd};
+    if (t->process != n->process) {
+        thread_put(t);
+        return false;
     }
-    file_table_put(files);
-    return found;
+    process_get(n->process);
+    *out = (struct proc_node){.kind = PROC_TASK, .process = n->process, .thread = t};
+    return true;
 }
 
-/* What the name stands for. *taken: a process that this has a reference to. */
-static bool resolve(struct node *n, const char *name, size_t len, struct node *out, struct process **taken)
+static bool find_fd(const struct proc_node *n, u32 fd, struct proc_node *out)
 {
-    const struct proc_entry *e;
-    u32 pid;
+    if (!proc_fd_exists(n->process, (int)fd))
+        return false;
+    *out = node_like(n, n->kind == PROC_FD_DIR ? PROC_FD : PROC_FDINFO);
+    out->fd = (int)fd;
+    return true;
+}
 
-    *taken = NULL;
-    if (n->kind == FD_DIR)
-        return find_fd(n, name, len, out);
-    if (n->kind == ROOT && parse_number(name, len, &pid)) {
-        *taken = process_find(pid);
-        *out = (struct node){PROCESS, NULL, *taken, 0};
-        return *taken;
+static bool find_entry(const struct proc_node *n, const char *name, size_t len, struct proc_node *out)
+{
+    for (const struct proc_entry *e = entries_of(n); e && e->name; e++)
+        if (strlen(e->name) == len && memcmp(e->name, name, len) == 0 && is_listed(n, e)) {
+            *out = node_like(n, e->kind);
+            out->entry = e;
+            return true;
+        }
+    return false;
+}
+
+/* What the name stands for, with references. */
+static bool resolve(const struct proc_node *n, const char *name, size_t len, struct proc_node *out)
+{
+    u32 number;
+    bool is_number = parse_number(name, len, &number);
+
+    switch (n->kind) {
+    case PROC_FD_DIR:
+    case PROC_FDINFO_DIR:
+        return is_number && find_fd(n, number, out);
+    case PROC_TASK_DIR:
+        return is_number && find_task(n, number, out);
+    case PROC_ROOT:
+        if (is_number)
+            return find_process(number, out);
+        return find_entry(n, name, len, out);
+    default:
+        return find_entry(n, name, len, out);
     }
-    if (n->kind == PROCESS && len == 2 && memcmp(name, "fd", 2) == 0) {
-        *out = (struct node){FD_DIR, NULL, n->process, 0};
-        return true;
-    }
-    e = find_entry(entries_of(n), name, len);
-    *out = (struct node){ENTRY, e, n->process, 0};
-    return e;
 }
 
 static int proc_lookup(struct dentry *parent, const char *name, size_t len, struct dentry **out)
 {
-    struct node found;
-    struct process *taken;
+    struct proc_node found;
     struct vnode *v;
 
-    if (!resolve(node_of(parent->vnode), name, len, &found, &taken))
+    if (!resolve(node_of(parent->vnode), name, len, &found))
         return -ENOENT;
     v = node_create(&found);
-    if (taken)
-        process_put(taken);
     if (!v)
         return -ENOMEM;
     *out = dentry_create(parent, name, len, v);
@@ -167,28 +236,27 @@ static int proc_lookup(struct dentry *parent, const char *name, size_t len, stru
 
 /* ---- links ---- */
 
+static bool link_allowed(const struct proc_node *n)
+{
+    return !(n->kind == PROC_FD || n->entry->guarded) || proc_may_look(n->process);
+}
+
 static ssize_t proc_readlink(struct vnode *v, char *buf, size_t size)
 {
-    struct node *n = node_of(v);
+    struct proc_node *n = node_of(v);
 
-    return n->kind == FD ? proc_fd_link(n->process, n->fd, buf, size) : n->entry->link(n->process, buf, size);
+    if (!link_allowed(n))
+        return -EACCES;
+    return n->kind == PROC_FD ? proc_fd_link(n->process, n->fd, buf, size) : n->entry->link(n->process, buf, size);
 }
 
 static int proc_follow(struct vnode *v, struct dentry **out)
 {
-    struct node *n = node_of(v);
-    char text[64];
-    ssize_t len;
+    struct proc_node *n = node_of(v);
 
-    if (n->kind == FD)
-        return proc_fd_follow(n->process, n->fd, out);
-    if (n->entry->follow)
-        return n->entry->follow(n->process, out);
-    len = n->entry->link(n->process, text, sizeof text - 1); /* relative to /proc: self */
-    if (len < 0)
-        return (int)len;
-    text[len] = 0;
-    return path_lookup(AT_FDCWD, text, PATH_FOLLOW, out);
+    if (!link_allowed(n))
+        return -EACCES;
+    return n->kind == PROC_FD ? proc_fd_follow(n->process, n->fd, out) : n->entry->follow(n->process, out);
 }
 
 /* ---- directories ---- */
@@ -200,21 +268,29 @@ struct listing {
 };
 
 /* False: no room for more. */
-static bool list_one(struct listing *l, const char *name, u64 ino, unsigned type, u64 next)
+static bool list_one(struct listing *l, const char *name, const struct proc_node *n, u64 next)
 {
-    if (l->emit(l->arg, name, strlen(name), ino, type, next))
+    if (l->emit(l->arg, name, strlen(name), inode_of(n), mode_of(n) >> 12, next))
         return false;
     *l->pos = next;
     return true;
 }
 
-static bool list_entries(struct listing *l, const struct proc_entry *e, struct process *p, u64 first)
+static bool list_number(struct listing *l, u32 number, const struct proc_node *n, u64 next)
 {
-    u64 position = first;
+    char name[16];
 
-    for (; e && e->name; e++, position++) {
-        struct node n = {ENTRY, e, p, 0};
-        if (position >= *l->pos && !list_one(l, e->name, inode_of(&n), e->mode >> 12, position + 1))
+    snprintf(name, sizeof name, "%u", number);
+    return list_one(l, name, n, next);
+}
+
+static bool list_entries(struct listing *l, const struct proc_node *dir)
+{
+    u64 position = 2;
+
+    for (const struct proc_entry *e = entries_of(dir); e && e->name; e++, position++) {
+        struct proc_node n = {e->kind, e, dir->process, dir->thread, 0};
+        if (position >= *l->pos && is_listed(dir, e) && !list_one(l, e->name, &n, position + 1))
             return false;
     }
     return true;
@@ -225,32 +301,54 @@ static void list_processes(struct listing *l)
     struct process *p;
     bool room = true;
 
-    if (*l->pos < FIRST_PID_POSITION)
-        *l->pos = FIRST_PID_POSITION;
+    *l->pos = MAX(*l->pos, (u64)FIRST_PID_POSITION);
     while (room && (p = process_next((u32)(*l->pos - FIRST_PID_POSITION)))) {
-        struct node n = {PROCESS, NULL, p, 0};
-        char name[16];
-        snprintf(name, sizeof name, "%u", p->pid);
-        room = list_one(l, name, inode_of(&n), 4, FIRST_PID_POSITION + p->pid + 1);
+        struct proc_node n = {.kind = PROC_PROCESS, .process = p};
+        room = list_number(l, p->pid, &n, FIRST_PID_POSITION + p->pid + 1ul);
         process_put(p);
     }
 }
 
-static void list_fds(struct listing *l, struct process *p)
+/* The thread with the smallest number from tid on, with a reference; NULL: none. */
+static struct thread *thread_next(struct process *p, u64 tid)
 {
-    struct file_table *files = process_files_get(p);
+    struct thread *t, *best = NULL;
+
+    spin_lock(&process_lock);
+    list_for_each(t, &p->threads, process_link)
+        if (t->tid >= tid && (!best || t->tid < best->tid))
+            best = t;
+    if (best)
+        thread_get(best);
+    spin_unlock(&process_lock);
+    return best;
+}
+
+static void list_tasks(struct listing *l, struct process *p)
+{
+    struct thread *t;
+    bool room = true;
+
+    while (room && (t = thread_next(p, *l->pos - 2))) {
+        struct proc_node n = {.kind = PROC_TASK, .process = p, .thread = t};
+        room = list_number(l, t->tid, &n, t->tid + 3ul);
+        thread_put(t);
+    }
+}
+
+static void list_fds(struct listing *l, const struct proc_node *dir)
+{
+    struct file_table *files = *l->pos - 2 < INT32_MAX ? process_files_get(dir->process) : NULL;
     struct file *f;
     int fd;
     bool room = true;
 
     if (!files)
         return;
-    while (room && (fd = file_table_next(files, (int)*l->pos - 2, &f)) >= 0) {
-        struct node n = {FD, NULL, p, fd};
-        char name[16];
+    while (room && (fd = file_table_next(files, (int)(*l->pos - 2), &f)) >= 0) {
+        struct proc_node n = {dir->kind == PROC_FD_DIR ? PROC_FD : PROC_FDINFO, NULL, dir->process, dir->thread, fd};
         file_put(f);
-        snprintf(name, sizeof name, "%d", fd);
-        room = list_one(l, name, inode_of(&n), 10, (u64)fd + 3);
+        room = list_number(l, (u32)fd, &n, (u64)fd + 3);
     }
     file_table_put(files);
 }
@@ -258,22 +356,18 @@ static void list_fds(struct listing *l, struct process *p)
 static int proc_iterate(struct file *f, u64 *pos,
                         int (*emit)(void *arg, const char *name, size_t len, u64 ino, unsigned type, u64 next), void *arg)
 {
-    struct node *n = node_of(f->vnode);
+    struct proc_node *n = node_of(f->vnode), root = {.kind = PROC_ROOT};
     struct listing l = {pos, emit, arg};
 
-    if (*pos == 0 && !list_one(&l, ".", f->vnode->ino, 4, 1))
+    if (*pos == 0 && !list_one(&l, ".", n, 1))
         return 0;
-    if (*pos == 1 && !list_one(&l, "..", 1, 4, 2))
+    if (*pos == 1 && !list_one(&l, "..", &root, 2))
         return 0;
-    if (n->kind == FD_DIR) {
-        list_fds(&l, n->process);
-        return 0;
-    }
-    if (!list_entries(&l, entries_of(n), n->process, n->kind == PROCESS ? 3 : 2))
-        return 0;
-    if (n->kind == PROCESS && *pos <= 2)
-        list_one(&l, "fd", n->process->pid, 4, 3);
-    if (n->kind == ROOT)
+    if (n->kind == PROC_FD_DIR || n->kind == PROC_FDINFO_DIR)
+        list_fds(&l, n);
+    else if (n->kind == PROC_TASK_DIR)
+        list_tasks(&l, n->process);
+    else if (list_entries(&l, n) && n->kind == PROC_ROOT)
         list_processes(&l);
     return 0;
 }
@@ -283,112 +377,6 @@ static s64 proc_seek(struct file *f, s64 offset, int whence)
     return file_seek_plain(f, offset, whence, 0);
 }
 
-/* ---- files ---- */
-
-void text_add_bytes(struct text *t, const void *bytes, size_t n)
-{
-    while (!t->failed && t->len + n + 1 > t->size) {
-        size_t bigger = t->size ? t->size * 2 : 1024;
-        char *buf = t->buf ? kmem_resize(t->buf, t->len, bigger) : kmem_alloc(bigger);
-        if (!buf) {
-            t->failed = true;
-            return;
-        }
-        t->buf = buf;
-        t->size = bigger;
-    }
-    if (t->failed)
-        return;
-    memcpy(t->buf + t->len, bytes, n);
-    t->len += n;
-}
-
-void text_add(struct text *t, const char *fmt, ...)
-{
-    char line[512];
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    text_add_bytes(t, line, MIN((size_t)n, sizeof line - 1));
-}
-
-static int make_text(struct file *f)
-{
-    struct node *n = node_of(f->vnode);
-    struct text *t = kmem_zalloc(sizeof *t);
-    int err = t ? 0 : -ENOMEM;
-
-    if (!err)
-        err = n->entry->show ? n->entry->show(t, n->process) : -EINVAL;
-    if (!err && t->failed)
-        err = -ENOMEM;
-    if (err) {
-        kmem_free(t ? t->buf : NULL);
-        kmem_free(t);
-        return err;
-    }
-    f->priv = t;
-    return 0;
-}
-
-static void drop_text(struct file *f)
-{
-    struct text *t = f->priv;
-
-    if (t) {
-        kmem_free(t->buf);
-        kmem_free(t);
-    }
-    f->priv = NULL;
-}
-
-/* Made anew when a reader begins again. */
-static ssize_t proc_read(struct file *f, struct uio *u, u64 *pos)
-{
-    struct text *t;
-    size_t moved;
-    int err;
-
-    if (*pos == 0)
-        drop_text(f);
-    err = f->priv ? 0 : make_text(f);
-    if (err)
-        return err;
-    t = f->priv;
-    if (*pos >= t->len)
-        return 0;
-    moved = uio_put(u, t->buf + *pos, MIN(u->left, t->len - *pos));
-    *pos += moved;
-    return moved ? (ssize_t)moved : -EFAULT;
-}
-
-static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
-{
-    struct node *n = node_of(f->vnode);
-    char text[128];
-    size_t len;
-    int err;
-
-    (void)pos;
-    if (!n->entry->write || u->left >= sizeof text)
-        return n->entry->write ? -EINVAL : -EACCES;
-    len = uio_get(u, text, u->left);
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
-        len--;
-    text[len] = 0;
-    err = n->entry->write(text);
-    return err ? err : (ssize_t)len + 1;
-}
-
-static void proc_release(struct file *f)
-{
-    if (f->vnode && (f->vnode->mode & S_IFMT) == S_IFREG)
-        drop_text(f);
-}
-
 static int proc_truncate(struct vnode *v, u64 size)
 {
     (void)v, (void)size; /* O_TRUNC of a file that is only written to */
@@ -396,8 +384,6 @@ static int proc_truncate(struct vnode *v, u64 size)
 }
 
 static const struct file_ops dir_ops = {.iterate = proc_iterate, .seek = proc_seek};
-static const struct file_ops text_ops = {
-    .read = proc_read, .write = proc_write, .seek = proc_seek, .release = proc_release};
 static const struct vnode_ops vnode_ops = {.lookup = proc_lookup,
                                            .readlink = proc_readlink,
                                            .follow = proc_follow,
@@ -406,7 +392,7 @@ static const struct vnode_ops vnode_ops = {.lookup = proc_lookup,
 
 struct superblock *procfs_create(struct dentry **root)
 {
-    struct node n = {.kind = ROOT};
+    struct proc_node n = {.kind = PROC_ROOT};
     struct vnode *v;
 
     if (!proc_sb)
@@ -419,7 +405,6 @@ struct superblock *procfs_create(struct dentry **root)
     v = node_create(&n);
     if (!v)
         return NULL;
-    v->ino = 1;
     *root = dentry_create(NULL, "", 0, v);
     vnode_put(v);
     return *root ? proc_sb : NULL;

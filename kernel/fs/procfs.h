@@ -1,6 +1,9 @@
 /*
  * /proc. Its names are made up when they are looked up. A file's text is made
- * whole when it is first read, and served from there.
+ * whole when it is read from its beginning, and served from there.
+ *
+ * What is shown of a process may be old when it is read, but never of another
+ * process: a node holds a reference to the process (and the thread) it is about.
  */
 #pragma once
 #include "fs/file.h"
@@ -14,22 +17,55 @@ struct text {
 };
 void text_add(struct text *t, const char *fmt, ...) __printf_like(2, 3);
 void text_add_bytes(struct text *t, const void *bytes, size_t n);
+/* A string in which the bytes of `special` are written as a backslash and three octal digits. */
+void text_add_escaped(struct text *t, const char *s, const char *special);
 
-/* What a name in /proc or /proc/PID is. */
+enum proc_kind { PROC_ENTRY, PROC_ROOT, PROC_PROCESS, PROC_TASK_DIR, PROC_TASK, PROC_FD_DIR, PROC_FD, PROC_FDINFO_DIR,
+                 PROC_FDINFO };
+
+/* What a name in /proc or /proc/PID is. Where there is no process, p is NULL. */
 struct proc_entry {
     const char *name;
     u32 mode;
-    int (*show)(struct text *t, struct process *p);           /* a file; p: of /proc/PID */
-    ssize_t (*link)(struct process *p, char *buf, size_t n);  /* a symbolic link: its text */
-    int (*follow)(struct process *p, struct dentry **out);    /* … and where it leads */
-    int (*write)(const char *text);                           /* a file that is written: its new value; 0 or an error */
-    const struct proc_entry *children;                        /* a directory: ends with a NULL name */
+    enum proc_kind kind;  /* PROC_ENTRY: one of the following; else a directory of its own kind */
+    bool guarded;         /* only for who may look into the process */
+    bool process_only;    /* not in /proc/PID/task/TID */
+    int (*show)(struct text *t, struct process *p);                             /* a file */
+    int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* … only NULL: of the whole process */
+    int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
+    ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
+    int (*follow)(struct process *p, struct dentry **out);                      /* … and where it leads */
+    const struct proc_entry *children;                                          /* a directory: ends with a NULL name */
 };
 extern const struct proc_entry proc_root_entries[];    /* procfs_system.c */
 extern const struct proc_entry proc_process_entries[]; /* procfs_process.c */
 
+/* What a vnode of /proc stands for (vnode->priv). */
+struct proc_node {
+    enum proc_kind kind;
+    const struct proc_entry *entry;
+    struct process *process; /* with a reference, or NULL */
+    struct thread *thread;   /* with a reference, or NULL */
+    int fd;
+};
+
+extern const struct file_ops proc_text_ops; /* procfs_text.c */
+bool proc_may_look(struct process *p);      /* may the running process look into p? */
+struct cred proc_cred(struct process *p);   /* as it is now */
+
 int proc_show_mounts(struct text *t, struct process *p);
 
-/* /proc/PID/fd/N */
+/* ---- procfs_memory.c ---- */
+int proc_show_cmdline(struct text *t, struct process *p), proc_show_environ(struct text *t, struct process *p);
+int proc_show_maps(struct text *t, struct process *p), proc_show_smaps(struct text *t, struct process *p);
+
+/* ---- procfs_files.c: exe, cwd, root, descriptors ---- */
+ssize_t proc_exe_link(struct process *p, char *buf, size_t n), proc_cwd_link(struct process *p, char *buf, size_t n);
+ssize_t proc_root_link(struct process *p, char *buf, size_t n);
+int proc_exe_follow(struct process *p, struct dentry **out), proc_cwd_follow(struct process *p, struct dentry **out);
+int proc_root_follow(struct process *p, struct dentry **out);
+bool proc_fd_exists(struct process *p, int fd);
 int proc_fd_follow(struct process *p, int fd, struct dentry **out);
 ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n);
+int proc_fd_show(struct text *t, struct process *p, int fd); /* fdinfo */
+u32 proc_umask(struct process *p);

@@ -1,12 +1,11 @@
-/* /proc/PID. A process that has ended meanwhile reads as empty or -ESRCH. */
+/* /proc/PID and /proc/PID/task/TID: figures and names. A process that has ended meanwhile has none: zeros, or no text. */
 #include "fs/procfs.h"
 #include "fs/tty.h"
 #include "lib/string.h"
-#include "vm/kmem.h"
 #include "vm/vm.h"
 
 #define TICK_NS 10000000ul
-#define KIB_PER_PAGE (PAGE_SIZE / 1024)
+#define KIB (PAGE_SIZE / 1024)
 
 /* ---- what several files show ---- */
 
@@ -24,7 +23,7 @@ static void figures_get(struct process *p, struct figures *f)
         return;
     f->size_pages = vm->mapped_pages;
     f->resident_pages = vm_resident(vm, 0, USER_TOP);
-    for (vaddr_t va = 0; vm_region_find(vm, va, &r); va = r.end) {
+    for (vaddr_t va = 0; !signal_fatal_pending() && vm_region_find(vm, va, &r); va = r.end) {
         u64 pages = (r.end - r.start) >> PAGE_SHIFT;
         vm_region_release(&r);
         if (r.flags & VM_STACK)
@@ -37,60 +36,125 @@ static void figures_get(struct process *p, struct figures *f)
     vmspace_put(vm);
 }
 
-static char state_of(struct process *p)
+static char thread_state(const struct thread *t)
 {
-    struct thread *t;
-    char state = 'S';
+    switch (t->state) {
+    case THREAD_NEW:
+    case THREAD_RUNNABLE:
+    case THREAD_RUNNING:
+        return 'R';
+    case THREAD_DEAD:
+        return 'X';
+    case THREAD_SLEEPING:
+        return t->interruptible == SLEEP_INTERRUPTIBLE ? 'S' : 'D';
+    default:
+        return 'S';
+    }
+}
 
-    spin_lock(&process_lock);
-    if (p->state == PROCESS_ZOMBIE || p->state == PROCESS_EXITING)
-        state = 'Z';
-    else if (p->stopped)
-        state = 'T';
-    else
-        list_for_each(t, &p->threads, process_link)
-            if (t->state == THREAD_RUNNING || t->state == THREAD_RUNNABLE)
-                state = 'R';
-    spin_unlock(&process_lock);
+/* Of a thread, or of a process: as its leader, but running if any thread of it runs. process_lock held. */
+static char state_locked(struct process *p, struct thread *only)
+{
+    char state = 'S';
+    struct thread *t;
+
+    if (p->state == PROCESS_ZOMBIE || p->state == PROCESS_REAPED)
+        return 'Z';
+    if (p->stopped)
+        return 'T';
+    if (only)
+        return thread_state(only);
+    if (p->leader)
+        state = thread_state(p->leader);
+    list_for_each(t, &p->threads, process_link)
+        if (thread_state(t) == 'R')
+            state = 'R';
     return state;
 }
 
-struct family {
-    u32 ppid, pgid, sid, tty, foreground, threads;
+/* All that process_lock protects, at one moment. */
+struct snapshot {
+    char state, comm[16];
+    u32 id, pid, ppid, pgid, sid, tty, foreground, threads, cpu;
     s32 nice;
 };
 
-static void family_get(struct process *p, struct family *f)
+static void snapshot_get(struct process *p, struct thread *only, struct snapshot *s)
 {
+    struct thread *t;
+
     spin_lock(&process_lock);
-    *f = (struct family){.ppid = p->parent ? p->parent->pid : 0,
-                         .pgid = p->pgid,
-                         .sid = p->session->sid,
-                         .tty = tty_number(p->session->tty),
-                         .foreground = tty_foreground(p->session->tty),
-                         .threads = p->thread_count,
-                         .nice = p->leader ? p->leader->nice : 0};
+    t = only ? only : p->leader;
+    *s = (struct snapshot){.state = state_locked(p, only),
+                           .id = only ? only->tid : p->pid,
+                           .pid = p->pid,
+                           .ppid = p->parent ? p->parent->pid : 0,
+                           .pgid = p->pgid,
+                           .sid = p->session->sid,
+                           .tty = tty_number(p->session->tty),
+                           .foreground = tty_foreground(p->session->tty),
+                           .threads = p->thread_count,
+                           .cpu = t ? t->cpu : 0,
+                           .nice = t ? t->nice : 0};
+    strlcpy(s->comm, only ? only->comm : p->comm, sizeof s->comm);
+    spin_unlock(&process_lock);
+}
+
+static void usage_get(struct process *p, struct thread *only, struct rusage_ns *u)
+{
+    process_usage(p, false, u);
+    if (only) {
+        u->utime = only->utime_ns;
+        u->stime = only->stime_ns;
+    }
+}
+
+struct signals {
+    u64 thread, process, blocked, ignored, caught;
+};
+
+static void signals_get(struct process *p, struct thread *only, struct signals *s)
+{
+    *s = (struct signals){0};
+    spin_lock(&process_lock); /* the list of threads */
+    spin_lock(&p->siglock);
+    s->process = p->pending.mask;
+    if (!only)
+        only = p->leader;
+    if (only) {
+        s->thread = only->pending.mask;
+        s->blocked = only->sigmask;
+    }
+    spin_unlock(&p->siglock);
+    for (int signo = 1; p->actions && signo <= SIG_COUNT; signo++) {
+        vaddr_t handler = signal_action_get(p, signo).handler;
+        s->ignored |= handler == SIG_IGN ? SIG_BIT(signo) : 0;
+        s->caught |= handler > SIG_IGN ? SIG_BIT(signo) : 0;
+    }
     spin_unlock(&process_lock);
 }
 
 /* ---- stat, statm, status ---- */
 
-static int show_stat(struct text *t, struct process *p)
+static int show_stat(struct text *t, struct process *p, struct thread *only)
 {
     struct rusage_ns self, children;
+    struct signals signals;
     struct figures m;
-    struct family f;
+    struct snapshot s;
 
-    family_get(p, &f);
+    snapshot_get(p, only, &s);
+    signals_get(p, only, &signals);
     figures_get(p, &m);
-    process_usage(p, false, &self);
+    usage_get(p, only, &self);
     process_usage(p, true, &children);
-    text_add(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu ", p->pid, p->comm,
-             state_of(p), f.ppid, f.pgid, f.sid, f.tty, f.foreground ? (int)f.foreground : -1, self.minor, children.minor,
-             self.utime / TICK_NS, self.stime / TICK_NS, children.utime / TICK_NS, children.stime / TICK_NS, 20 + f.nice,
-             f.nice, f.threads, p->start_ns / TICK_NS, m.size_pages * PAGE_SIZE, m.resident_pages);
-    text_add(t, "18446744073709551615 0 0 0 0 0 %lu 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 %d\n", p->pending.mask,
-             p->exit_status);
+    text_add(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu ", s.id, s.comm, s.state,
+             s.ppid, s.pgid, s.sid, s.tty, s.foreground ? (int)s.foreground : -1, self.minor, children.minor,
+             self.utime / TICK_NS, self.stime / TICK_NS, children.utime / TICK_NS, children.stime / TICK_NS, 20 + s.nice,
+             s.nice, s.threads, p->start_ns / TICK_NS, m.size_pages * PAGE_SIZE, m.resident_pages);
+    text_add(t, "18446744073709551615 0 0 0 0 0 %lu %lu %lu %lu 0 0 0 %u %u 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
+             signals.thread & INT32_MAX, signals.blocked & INT32_MAX, signals.ignored & INT32_MAX,
+             signals.caught & INT32_MAX, only ? (u32)-1 : p->exit_signal, s.cpu, p->exit_status);
     return 0;
 }
 
@@ -105,129 +169,100 @@ static int show_statm(struct text *t, struct process *p)
 
 static const char *state_name(char state)
 {
-    return state == 'R' ? "running" : state == 'T' ? "stopped" : state == 'Z' ? "zombie" : "sleeping";
+    switch (state) {
+    case 'R':
+        return "running";
+    case 'D':
+        return "disk sleep";
+    case 'T':
+        return "stopped";
+    case 'Z':
+        return "zombie";
+    case 'X':
+        return "dead";
+    default:
+        return "sleeping";
+    }
 }
 
-static int show_status(struct text *t, struct process *p)
+static void show_credentials(struct text *t, struct process *p)
 {
-    const struct cred *c = &p->cred;
-    char state = state_of(p);
+    struct cred c = proc_cred(p);
+
+    text_add(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c.uid, c.euid, c.suid, c.fsuid, c.gid,
+             c.egid, c.sgid, c.fsgid);
+    for (u32 i = 0; i < c.group_count; i++)
+        text_add(t, "%u ", c.groups[i]);
+    text_add(t, "\n");
+}
+
+static void show_memory(struct text *t, struct process *p)
+{
     struct figures m;
-    struct family f;
 
-    family_get(p, &f);
     figures_get(p, &m);
-    text_add(t, "Name:\t%s\nUmask:\t0022\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
-             p->comm, state, state_name(state), p->pid, p->pid, f.ppid);
-    text_add(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t32\nGroups:\t", c->uid, c->euid, c->suid, c->fsuid,
-             c->gid, c->egid, c->sgid, c->fsgid);
-    for (u32 i = 0; i < c->group_count; i++)
-        text_add(t, "%u ", c->groups[i]);
-    text_add(t, "\nVmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8u kB\nVmRSS:\t%8lu kB\nVmData:\t%8lu kB\n",
-             m.size_pages * KIB_PER_PAGE, m.size_pages * KIB_PER_PAGE, 0, m.resident_pages * KIB_PER_PAGE,
-             m.data_pages * KIB_PER_PAGE);
-    text_add(t, "VmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t%8u kB\nThreads:\t%u\n", m.stack_pages * KIB_PER_PAGE,
-             m.text_pages * KIB_PER_PAGE, 0, f.threads);
-    text_add(t, "SigQ:\t0/4096\nShdPnd:\t%016lx\n", p->pending.mask);
+    if (m.size_pages == 0)
+        return;
+    text_add(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8u kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", m.size_pages * KIB,
+             m.size_pages * KIB, 0, m.resident_pages * KIB, m.resident_pages * KIB);
+    text_add(t, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t%8u kB\nVmSwap:\t%8u kB\n", m.data_pages * KIB,
+             m.stack_pages * KIB, m.text_pages * KIB, 0, 0);
+}
+
+static void show_signals(struct text *t, struct process *p, struct thread *only)
+{
+    struct signals s;
+
+    signals_get(p, only, &s);
+    text_add(t, "SigQ:\t0/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
+             p->rlimit[RLIMIT_SIGPENDING].cur, s.thread, s.process, s.blocked, s.ignored, s.caught);
+}
+
+static int show_status(struct text *t, struct process *p, struct thread *only)
+{
+    struct snapshot s;
+
+    snapshot_get(p, only, &s);
+    text_add(t, "Name:\t");
+    text_add_escaped(t, s.comm, "\n\\");
+    text_add(t, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", proc_umask(p),
+             s.state, state_name(s.state), s.pid, s.id, s.ppid);
+    show_credentials(t, p);
+    show_memory(t, p);
+    text_add(t, "Threads:\t%u\n", s.threads);
+    show_signals(t, p, only);
+    text_add(t, "NoNewPrivs:\t%d\n", p->no_new_privs);
     return 0;
 }
 
-static int show_comm(struct text *t, struct process *p)
+/* ---- single values ---- */
+
+static int show_comm(struct text *t, struct process *p, struct thread *only)
 {
-    text_add(t, "%s\n", p->comm);
+    struct snapshot s;
+
+    snapshot_get(p, only, &s);
+    text_add(t, "%s\n", s.comm);
     return 0;
 }
 
-/* ---- what lies in the process's memory ---- */
-
-static int copy_range(struct text *t, struct process *p, bool environment)
+static int write_comm(struct process *p, const char *value)
 {
-    struct vmspace *vm = process_vm_get(p);
-    char chunk[256];
-    vaddr_t at, end;
-
-    if (!vm)
-        return 0;
-    at = environment ? vm->env_start : vm->arg_start;
-    end = environment ? vm->env_end : vm->arg_end;
-    while (at < end && !t->failed) {
-        size_t n = vm_read_remote(vm, at, chunk, MIN(end - at, sizeof chunk));
-        text_add_bytes(t, chunk, n);
-        if (n == 0)
-            break;
-        at += n;
-    }
-    vmspace_put(vm);
+    if (p != current_process())
+        return -EINVAL; /* as Linux: a process names itself */
+    spin_lock(&process_lock);
+    memset(p->comm, 0, sizeof p->comm);
+    strlcpy(p->comm, value, sizeof p->comm);
+    if (p->leader)
+        memcpy(p->leader->comm, p->comm, sizeof p->comm);
+    spin_unlock(&process_lock);
     return 0;
 }
 
-static int show_cmdline(struct text *t, struct process *p)
+static int show_wchan(struct text *t, struct process *p)
 {
-    return copy_range(t, p, false);
-}
-
-static int show_environ(struct text *t, struct process *p)
-{
-    return copy_range(t, p, true);
-}
-
-/* ---- maps ---- */
-
-static void show_region(struct text *t, struct vmspace *vm, const struct region *r, char *path)
-{
-    struct file *f = r->tag;
-    size_t before = t->len;
-    const char *name = "";
-    u64 inode = 0;
-
-    if (f && f->dentry && dentry_path(f->dentry, root_dentry, path, PATH_MAX) >= 0)
-        name = path;
-    else if (r->flags & VM_STACK)
-        name = "[stack]";
-    else if (r->flags & VM_HEAP || (r->start >= vm->brk_start && r->end <= ROUND_UP(vm->brk, PAGE_SIZE)))
-        name = "[heap]";
-    if (f && f->vnode)
-        inode = f->vnode->ino;
-    text_add(t, "%08lx-%08lx %c%c%c%c %08lx 00:%02lx %lu ", r->start, r->end, r->flags & VM_READ ? 'r' : '-',
-             r->flags & VM_WRITE ? 'w' : '-', r->flags & VM_EXEC ? 'x' : '-', r->flags & VM_SHARED ? 's' : 'p',
-             r->object ? r->offset : 0, f && f->vnode ? f->vnode->sb->dev : 0, inode);
-    while (*name && t->len - before < 73)
-        text_add(t, " ");
-    text_add(t, "%s\n", name);
-}
-
-static int show_maps(struct text *t, struct process *p)
-{
-    struct vmspace *vm = process_vm_get(p);
-    char *path = kmem_alloc(PATH_MAX);
-    struct region r;
-
-    for (vaddr_t va = 0; vm && path && vm_region_find(vm, va, &r); va = r.end) {
-        show_region(t, vm, &r, path);
-        vm_region_release(&r);
-    }
-    kmem_free(path);
-    if (vm)
-        vmspace_put(vm);
-    return path ? 0 : -ENOMEM;
-}
-
-static int show_limits(struct text *t, struct process *p)
-{
-    static const char *const names[RLIMIT_COUNT] = {
-        "Max cpu time", "Max file size", "Max data size", "Max stack size", "Max core file size", "Max resident set",
-        "Max processes", "Max open files", "Max locked memory", "Max address space", "Max file locks",
-        "Max pending signals", "Max msgqueue size", "Max nice priority", "Max realtime priority", "Max realtime timeout"};
-
-    text_add(t, "%-26s%-21s%-21s%s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
-    for (unsigned i = 0; i < RLIMIT_COUNT; i++) {
-        char soft[24] = "unlimited", hard[24] = "unlimited";
-        if (p->rlimit[i].cur != RLIM_INFINITY)
-            snprintf(soft, sizeof soft, "%lu", p->rlimit[i].cur);
-        if (p->rlimit[i].max != RLIM_INFINITY)
-            snprintf(hard, sizeof hard, "%lu", p->rlimit[i].max);
-        text_add(t, "%-26s%-21s%s\n", names[i], soft, hard);
-    }
+    (void)p;
+    text_add(t, "0"); /* where in the kernel it sleeps is not told */
     return 0;
 }
 
@@ -237,135 +272,70 @@ static int show_oom_score_adj(struct text *t, struct process *p)
     return 0;
 }
 
-/* ---- links ---- */
-
-/* The dentry of exe, cwd or root, with a reference. */
-static int place(struct process *p, int which, struct dentry **out)
+static int write_oom_score_adj(struct process *p, const char *value)
 {
-    struct dentry *d = NULL;
+    bool negative = *value == '-';
+    int n = 0;
 
-    spin_lock(&process_lock);
-    if (which == 0 && p->exe)
-        d = p->exe->dentry;
-    else if (which > 0 && p->fs)
-        d = which == 1 ? p->fs->cwd : p->fs->root;
-    if (d)
-        dentry_get(d);
-    spin_unlock(&process_lock);
-    *out = d;
-    return d ? 0 : -ENOENT;
-}
-
-static int follow_exe(struct process *p, struct dentry **out)
-{
-    return place(p, 0, out);
-}
-
-static int follow_cwd(struct process *p, struct dentry **out)
-{
-    return place(p, 1, out);
-}
-
-static int follow_root(struct process *p, struct dentry **out)
-{
-    return place(p, 2, out);
-}
-
-static ssize_t path_text(int err, struct dentry *d, char *buf, size_t n)
-{
-    ssize_t len;
-
-    if (err)
-        return err;
-    len = dentry_path(d, root_dentry, buf, n);
-    dentry_put(d);
-    return len;
-}
-
-static ssize_t link_exe(struct process *p, char *buf, size_t n)
-{
-    struct dentry *d;
-    int err = place(p, 0, &d);
-
-    return path_text(err, d, buf, n);
-}
-
-static ssize_t link_cwd(struct process *p, char *buf, size_t n)
-{
-    struct dentry *d;
-    int err = place(p, 1, &d);
-
-    return path_text(err, d, buf, n);
-}
-
-static ssize_t link_root(struct process *p, char *buf, size_t n)
-{
-    struct dentry *d;
-    int err = place(p, 2, &d);
-
-    return path_text(err, d, buf, n);
-}
-
-/* ---- descriptors ---- */
-
-static struct file *file_of(struct process *p, int fd)
-{
-    struct file_table *files = process_files_get(p);
-    struct file *f = NULL;
-
-    if (!files)
-        return NULL;
-    if (file_table_next(files, fd, &f) != fd && f) {
-        file_put(f);
-        f = NULL;
+    value += negative;
+    if (!*value)
+        return -EINVAL;
+    for (; *value; value++) {
+        if (*value < '0' || *value > '9' || n > 1000)
+            return -EINVAL;
+        n = n * 10 + (*value - '0');
     }
-    file_table_put(files);
-    return f;
+    n = negative ? -n : n;
+    if (n < -1000 || n > 1000)
+        return -EINVAL;
+    if (n < (int)p->oom_score_adj && !cred_is_root())
+        return -EACCES;
+    p->oom_score_adj = (u32)n;
+    return 0;
 }
 
-int proc_fd_follow(struct process *p, int fd, struct dentry **out)
+static int show_limits(struct text *t, struct process *p)
 {
-    struct file *f = file_of(p, fd);
-    int err = f ? 0 : -ENOENT;
+    static const char *const names[RLIMIT_COUNT][2] = {
+        {"Max cpu time", "seconds"},        {"Max file size", "bytes"},     {"Max data size", "bytes"},
+        {"Max stack size", "bytes"},        {"Max core file size", "bytes"}, {"Max resident set", "bytes"},
+        {"Max processes", "processes"},     {"Max open files", "files"},    {"Max locked memory", "bytes"},
+        {"Max address space", "bytes"},     {"Max file locks", "locks"},    {"Max pending signals", "signals"},
+        {"Max msgqueue size", "bytes"},     {"Max nice priority", ""},      {"Max realtime priority", ""},
+        {"Max realtime timeout", "us"}};
 
-    if (f && f->dentry)
-        dentry_get(*out = f->dentry);
-    else if (f)
-        err = f->vnode ? pipe_dentry(f, out) : -ENXIO;
-    if (f)
-        file_put(f);
-    return err;
-}
-
-ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n)
-{
-    struct file *f = file_of(p, fd);
-    ssize_t len;
-
-    if (!f)
-        return -ENOENT;
-    if (f->dentry)
-        len = dentry_path(f->dentry, root_dentry, buf, n);
-    else
-        len = snprintf(buf, n, "%s:[%lu]", f->vnode ? "pipe" : "anon_inode", f->vnode ? f->vnode->ino : 0);
-    file_put(f);
-    return len;
+    text_add(t, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (unsigned i = 0; i < RLIMIT_COUNT; i++) {
+        char soft[24] = "unlimited", hard[24] = "unlimited";
+        if (p->rlimit[i].cur != RLIM_INFINITY)
+            snprintf(soft, sizeof soft, "%lu", p->rlimit[i].cur);
+        if (p->rlimit[i].max != RLIM_INFINITY)
+            snprintf(hard, sizeof hard, "%lu", p->rlimit[i].max);
+        text_add(t, "%-26s%-21s%-21s%-10s\n", names[i][0], soft, hard, names[i][1]);
+    }
+    return 0;
 }
 
 #define FILE_MODE (S_IFREG | 0444)
 #define LINK_MODE (S_IFLNK | 0777)
+#define DIR_MODE (S_IFDIR | 0555)
 const struct proc_entry proc_process_entries[] = {
-    {.name = "stat", .mode = FILE_MODE, .show = show_stat},
+    {.name = "task", .mode = DIR_MODE, .kind = PROC_TASK_DIR, .process_only = true},
+    {.name = "fd", .mode = DIR_MODE, .kind = PROC_FD_DIR},
+    {.name = "fdinfo", .mode = DIR_MODE, .kind = PROC_FDINFO_DIR},
+    {.name = "stat", .mode = FILE_MODE, .show_thread = show_stat},
     {.name = "statm", .mode = FILE_MODE, .show = show_statm},
-    {.name = "status", .mode = FILE_MODE, .show = show_status},
-    {.name = "cmdline", .mode = FILE_MODE, .show = show_cmdline},
-    {.name = "environ", .mode = S_IFREG | 0400, .show = show_environ},
-    {.name = "comm", .mode = FILE_MODE, .show = show_comm},
-    {.name = "maps", .mode = FILE_MODE, .show = show_maps},
+    {.name = "status", .mode = FILE_MODE, .show_thread = show_status},
+    {.name = "comm", .mode = S_IFREG | 0644, .show_thread = show_comm, .write = write_comm},
+    {.name = "cmdline", .mode = FILE_MODE, .show = proc_show_cmdline},
+    {.name = "environ", .mode = S_IFREG | 0400, .guarded = true, .show = proc_show_environ},
+    {.name = "maps", .mode = FILE_MODE, .guarded = true, .show = proc_show_maps},
+    {.name = "smaps", .mode = FILE_MODE, .guarded = true, .show = proc_show_smaps},
     {.name = "mounts", .mode = FILE_MODE, .show = proc_show_mounts},
     {.name = "limits", .mode = FILE_MODE, .show = show_limits},
-    {.name = "oom_score_adj", .mode = FILE_MODE, .show = show_oom_score_adj},
-    {.name = "exe", .mode = LINK_MODE, .link = link_exe, .follow = follow_exe},
-    {.name = "cwd", .mode = LINK_MODE, .link = link_cwd, .follow = follow_cwd},
-    {.name = "root", .mode = LINK_MODE, .link = link_root, .follow = follow_root},
+    {.name = "wchan", .mode = FILE_MODE, .show = show_wchan},
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .write = write_oom_score_adj},
+    {.name = "exe", .mode = LINK_MODE, .guarded = true, .link = proc_exe_link, .follow = proc_exe_follow},
+    {.name = "cwd", .mode = LINK_MODE, .guarded = true, .link = proc_cwd_link, .follow = proc_cwd_follow},
+    {.name = "root", .mode = LINK_MODE, .guarded = true, .link = proc_root_link, .follow = proc_root_follow},
     {.name = NULL}};

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "sys/misc.h"
 #include "sys/syscall.h"
+#include "vm/kmem.h"
 #include "vm/vm.h"
 
 #define KIB_PER_PAGE (PAGE_SIZE / 1024)
@@ -25,6 +26,8 @@ static int show_meminfo(struct text *t, struct process *p)
     text_add(t, "SwapCached:     %8u kB\n", 0);
     text_add(t, "SwapTotal:      %8u kB\n", 0);
     text_add(t, "SwapFree:       %8u kB\n", 0);
+    text_add(t, "Dirty:          %8u kB\n", 0);
+    text_add(t, "Writeback:      %8u kB\n", 0);
     text_add(t, "Shmem:          %8lu kB\n", objects);
     text_add(t, "PageTables:     %8lu kB\n",
              (vm_counter_read(VMC_table_alloc) - vm_counter_read(VMC_table_free)) * KIB_PER_PAGE);
@@ -78,11 +81,15 @@ static int show_uptime(struct text *t, struct process *p)
 
 static int show_loadavg(struct text *t, struct process *p)
 {
-    u32 running = sched_runnable();
+    u64 load[3];
 
     (void)p;
-    text_add(t, "%u.00 %u.00 %u.00 %u/%u %u\n", running, running, running, running, thread_count_all(),
-             current_process()->pid);
+    load_average(load);
+    for (unsigned i = 0; i < 3; i++) {
+        u64 hundredths = (load[i] * 100 + LOAD_ONE / 2) / LOAD_ONE;
+        text_add(t, "%lu.%02lu ", hundredths / 100, hundredths % 100);
+    }
+    text_add(t, "%u/%u %u\n", sched_runnable(), thread_count_all(), current_process()->pid);
     return 0;
 }
 
@@ -116,16 +123,35 @@ static int show_filesystems(struct text *t, struct process *p)
     return 0;
 }
 
-static int show_mounts(struct text *t, struct process *p)
+int proc_show_mounts(struct text *t, struct process *p)
 {
-    char path[256];
+    char *path = kmem_alloc(PATH_MAX);
 
     (void)p;
-    for (struct mount *m = mount_next(NULL); m; m = mount_next(m)) {
-        if (dentry_path(m->root, root_dentry, path, sizeof path) < 0)
+    for (struct mount *m = path ? mount_next(NULL) : NULL; m; m = mount_next(m)) {
+        if (dentry_path(m->root, root_dentry, path, PATH_MAX) < 0)
             continue;
-        text_add(t, "%s %s %s rw 0 0\n", m->source, path, m->sb->type);
+        text_add_escaped(t, m->source, " \t\n\\#");
+        text_add_bytes(t, " ", 1);
+        text_add_escaped(t, path, " \t\n\\#");
+        text_add(t, " %s rw 0 0\n", m->sb->type);
     }
+    kmem_free(path);
+    return path ? 0 : -ENOMEM;
+}
+
+/* There are no disks. */
+static int show_partitions(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "major minor  #blocks  name\n\n");
+    return 0;
+}
+
+static int show_devices(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "Character devices:\n  1 mem\n  4 ttyS\n  5 /dev/tty\n  5 /dev/console\n240 host\n\nBlock devices:\n");
     return 0;
 }
 
@@ -133,6 +159,26 @@ static int show_hostname(struct text *t, struct process *p)
 {
     (void)p;
     text_add(t, "%s\n", system_hostname);
+    return 0;
+}
+
+static int write_hostname(struct process *p, const char *value)
+{
+    (void)p;
+    return system_hostname_set(value, strlen(value));
+}
+
+static int show_domainname(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", system_domainname);
+    return 0;
+}
+
+static int show_kernel_version(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%s\n", SYSTEM_VERSION);
     return 0;
 }
 
@@ -157,17 +203,46 @@ static int show_pid_max(struct text *t, struct process *p)
     return 0;
 }
 
+static void add_uuid(struct text *t, u8 b[16])
+{
+    b[6] = (b[6] & 15) | 0x40; /* version 4: random */
+    b[8] = (b[8] & 63) | 0x80;
+    for (unsigned i = 0; i < 16; i++)
+        text_add(t, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+    text_add(t, "\n");
+}
+
 static int show_uuid(struct text *t, struct process *p)
 {
     u8 b[16];
 
     (void)p;
     random_bytes(b, sizeof b);
-    b[6] = (b[6] & 15) | 0x40;
-    b[8] = (b[8] & 63) | 0x80;
-    for (unsigned i = 0; i < 16; i++)
-        text_add(t, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
-    text_add(t, "\n");
+    add_uuid(t, b);
+    return 0;
+}
+
+/* The same until the machine is started again. */
+static int show_boot_id(struct text *t, struct process *p)
+{
+    static u8 id[16];
+    static bool made;
+    static struct mutex lock = {.waitq = WAITQ_INIT(lock.waitq), .rank = RANK_PROC_MUTEX, .name = "boot id"};
+
+    (void)p;
+    mutex_lock(&lock);
+    if (!made)
+        random_bytes(id, sizeof id);
+    made = true;
+    add_uuid(t, id);
+    mutex_unlock(&lock);
+    return 0;
+}
+
+static int show_entropy(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "256\n"); /* what the generator's key holds */
     return 0;
 }
 
@@ -185,9 +260,11 @@ static int show_check(struct text *t, struct process *p)
     return 0;
 }
 
-static int write_check(const char *value)
+static int write_check(struct process *p, const char *value)
 {
-    (void)value;
+    (void)p;
+    if (strcmp(value, "1") != 0)
+        return -EINVAL;
     vm_check_all("asked through /proc");
     return 0;
 }
@@ -207,6 +284,21 @@ static int self_follow(struct process *p, struct dentry **out)
     return path_lookup(AT_FDCWD, path, PATH_KERNEL, out);
 }
 
+static ssize_t thread_self_link(struct process *p, char *buf, size_t n)
+{
+    (void)p;
+    return snprintf(buf, n, "%u/task/%u", current_process()->pid, current->tid);
+}
+
+static int thread_self_follow(struct process *p, struct dentry **out)
+{
+    char path[64];
+
+    (void)p;
+    snprintf(path, sizeof path, "/proc/%u/task/%u", current_process()->pid, current->tid);
+    return path_lookup(AT_FDCWD, path, PATH_KERNEL, out);
+}
+
 static ssize_t mounts_link(struct process *p, char *buf, size_t n)
 {
     (void)p;
@@ -215,23 +307,27 @@ static ssize_t mounts_link(struct process *p, char *buf, size_t n)
 
 static int mounts_follow(struct process *p, struct dentry **out)
 {
-    (void)p;
-    return path_lookup(AT_FDCWD, "/proc/self/mounts", PATH_FOLLOW, out);
-}
+    char path[48];
 
-int proc_show_mounts(struct text *t, struct process *p)
-{
-    return show_mounts(t, p);
+    (void)p;
+    snprintf(path, sizeof path, "/proc/%u/mounts", current_process()->pid);
+    return path_lookup(AT_FDCWD, path, PATH_KERNEL, out);
 }
 
 #define FILE_MODE (S_IFREG | 0444)
 #define DIR_MODE (S_IFDIR | 0555)
 static const struct proc_entry random_entries[] = {
-    {.name = "uuid", .mode = FILE_MODE, .show = show_uuid}, {.name = NULL}};
+    {.name = "uuid", .mode = FILE_MODE, .show = show_uuid},
+    {.name = "boot_id", .mode = FILE_MODE, .show = show_boot_id},
+    {.name = "entropy_avail", .mode = FILE_MODE, .show = show_entropy},
+    {.name = "poolsize", .mode = FILE_MODE, .show = show_entropy},
+    {.name = NULL}};
 static const struct proc_entry kernel_entries[] = {
-    {.name = "hostname", .mode = FILE_MODE, .show = show_hostname},
+    {.name = "hostname", .mode = S_IFREG | 0644, .show = show_hostname, .write = write_hostname},
+    {.name = "domainname", .mode = FILE_MODE, .show = show_domainname},
     {.name = "ostype", .mode = FILE_MODE, .show = show_ostype},
     {.name = "osrelease", .mode = FILE_MODE, .show = show_osrelease},
+    {.name = "version", .mode = FILE_MODE, .show = show_kernel_version},
     {.name = "pid_max", .mode = FILE_MODE, .show = show_pid_max},
     {.name = "random", .mode = DIR_MODE, .children = random_entries},
     {.name = NULL}};
@@ -253,7 +349,10 @@ const struct proc_entry proc_root_entries[] = {
     {.name = "version", .mode = FILE_MODE, .show = show_version},
     {.name = "cmdline", .mode = FILE_MODE, .show = show_cmdline},
     {.name = "filesystems", .mode = FILE_MODE, .show = show_filesystems},
+    {.name = "partitions", .mode = FILE_MODE, .show = show_partitions},
+    {.name = "devices", .mode = FILE_MODE, .show = show_devices},
     {.name = "mounts", .mode = S_IFLNK | 0777, .link = mounts_link, .follow = mounts_follow},
     {.name = "self", .mode = S_IFLNK | 0777, .link = self_link, .follow = self_follow},
+    {.name = "thread-self", .mode = S_IFLNK | 0777, .link = thread_self_link, .follow = thread_self_follow},
     {.name = "sys", .mode = DIR_MODE, .children = sys_entries},
     {.name = NULL}};

@@ -1,366 +1,334 @@
 /*
- * The console's terminal: reading, writing, settings, job control.
- *
- * Signals are sent with no lock of the terminal held, as they take process_lock.
+ * The console's terminal: reading, writing, settings. Bytes go between the
+ * rings and user memory by way of a buffer, so that nothing that may fault or
+ * sleep happens with the terminal's lock held.
  */
 #include "fs/tty.h"
 #include "dev/console.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "proc/process.h"
-#include "sys/syscall.h"
+#include "vm/kmem.h"
 #include "vm/uaccess.h"
 
-enum {
-    TCGETS = 0x5401, TCSETS, TCSETSW, TCSETSF, TCSBRK = 0x5409, TCXONC, TCFLSH, TIOCEXCL, TIOCNXCL, TIOCSCTTY,
-    TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCGWINSZ = 0x5413, TIOCSWINSZ, FIONREAD = 0x541b, TIOCNOTTY = 0x5422,
-    TCSBRKP = 0x5425, TIOCGSID = 0x5429
-};
 #define NS_PER_DECISECOND 100000000ul
+#define READ_PIECE 256u
+#define WRITE_PIECE 2048u /* written in one piece; its output fits CONSOLE_CHUNK if it is all newlines */
+#define SMALL_WRITE 128u
 
-static struct tty console; /* the only one so far */
+struct tty console_tty;
 
 /* ---- input ---- */
 
-/* What is left when one more line and its end must still fit. */
+/* What is left when one more line's end must still fit. */
 size_t tty_input_room(void)
 {
-    u64 used = console.head - console.tail;
+    u64 used = READ_ONCE(console_tty.head) - READ_ONCE(console_tty.tail);
 
     return used + 2 < TTY_RING ? TTY_RING - 2 - used : 0;
+}
+
+static void send_foreground(struct tty *t, int signo)
+{
+    u32 group = READ_ONCE(t->foreground);
+
+    if (group)
+        signal_send_pgrp(group, signo, NULL);
 }
 
 static void carry_out(struct tty *t, const struct tty_effects *e)
 {
     for (u64 left = e->signals; left; left &= left - 1)
-        if (t->foreground)
-            signal_send_pgrp(t->foreground, __builtin_ctzl(left) + 1, NULL);
+        send_foreground(t, __builtin_ctzl(left) + 1);
     if (e->readable)
         waitq_wake_all(&t->readable);
     if (e->resumed)
-        waitq_wake_all(&t->writable);
+        waitq_wake_all(console_write_waitq());
 }
 
 void tty_input(const u8 *buf, size_t n)
 {
+    struct tty *t = &console_tty;
     struct tty_effects e = {0};
 
-    spin_lock(&console.lock);
+    if (n == 0)
+        return;
+    spin_lock(&t->lock);
     for (size_t i = 0; i < n; i++)
-        line_input(&console, buf[i], &e);
-    spin_unlock(&console.lock);
-    carry_out(&console, &e);
+        line_input(t, buf[i], &e);
+    spin_unlock(&t->lock);
+    carry_out(t, &e);
+}
+
+static void window_set(struct tty *t, const struct winsize *w)
+{
+    bool changed;
+
+    spin_lock(&t->lock);
+    changed = memcmp(&t->window, w, sizeof *w) != 0;
+    t->window = *w;
+    spin_unlock(&t->lock);
+    if (changed)
+        send_foreground(t, SIGWINCH);
 }
 
 void tty_set_window(u16 rows, u16 columns)
 {
-    bool changed;
-
-    spin_lock(&console.lock);
-    changed = console.window.rows != rows || console.window.columns != columns;
-    console.window.rows = rows;
-    console.window.columns = columns;
-    spin_unlock(&console.lock);
-    if (changed && console.foreground)
-        signal_send_pgrp(console.foreground, SIGWINCH, NULL);
-}
-
-/* ---- job control ---- */
-
-static bool in_background(struct tty *t)
-{
-    struct process *p = current_process();
-
-    return t->session && t->session == p->session && t->foreground != p->pgid;
-}
-
-static bool blocks_or_ignores(int signo)
-{
-    return (current->sigmask & SIG_BIT(signo)) || signal_action_get(current_process(), signo).handler == SIG_IGN;
-}
-
-/* A background process that reads or (if forbidden) writes is stopped. 0: it may. */
-static int background_check(struct tty *t, int signo)
-{
-    struct process *p = current_process();
-
-    if (!in_background(t))
-        return 0;
-    if (blocks_or_ignores(signo))
-        return signo == SIGTTIN ? -EIO : 0;
-    if (pgrp_is_orphaned(p->pgid))
-        return -EIO;
-    signal_send_pgrp(p->pgid, signo, NULL);
-    return -ERESTARTSYS;
-}
-
-void tty_hangup_session(struct process *leader)
-{
-    struct tty *t = &console;
-    u32 group = 0;
-
-    spin_lock(&process_lock);
-    if (t->session && t->session == leader->session) {
-        group = t->foreground;
-        t->session = NULL;
-        t->foreground = 0;
-        leader->session->tty = NULL;
-    }
-    spin_unlock(&process_lock);
-    if (group) {
-        signal_send_pgrp(group, SIGHUP, NULL);
-        signal_send_pgrp(group, SIGCONT, NULL);
-    }
-}
-
-/* A session leader without a terminal gets this one, if it is free (or root insists). */
-static int take_controlling(struct tty *t, bool force)
-{
-    struct process *p = current_process();
-    int err = 0;
-
-    spin_lock(&process_lock);
-    if (p->session->sid != p->pid || (p->session->tty && p->session->tty != t))
-        err = -EPERM;
-    else if (t->session && t->session != p->session && !(force && p->cred.euid == 0))
-        err = -EPERM;
-    else if (t->session != p->session) {
-        if (t->session)
-            t->session->tty = NULL;
-        t->session = p->session;
-        p->session->tty = t;
-        t->foreground = p->pgid;
-    }
-    spin_unlock(&process_lock);
-    return err;
-}
-
-static int set_foreground(struct tty *t, vaddr_t arg)
-{
-    struct process *p = current_process();
-    s32 pgid;
-    int err = get_user(&pgid, arg);
-
-    if (err)
-        return err;
-    if (!t->session || t->session != p->session)
-        return -ENOTTY;
-    err = background_check(t, SIGTTOU);
-    if (err)
-        return err;
-    if (pgid <= 0)
-        return -EINVAL;
-    if (!pgrp_in_session((u32)pgid, p->session))
-        return -EPERM;
-    t->foreground = (u32)pgid;
-    return 0;
-}
-
-u32 tty_number(struct tty *t)
-{
-    return t ? (u32)MKDEV(5, 1) : 0;
-}
-
-u32 tty_foreground(struct tty *t)
-{
-    return t ? t->foreground : 0;
+    window_set(&console_tty, &(struct winsize){.rows = rows, .columns = columns});
 }
 
 /* ---- reading ---- */
 
-/* Is there something to return for these settings? */
-static bool readable_now(struct tty *t, size_t want)
+static bool ready(struct tty *t, size_t want)
 {
-    bool eof, ready;
-    size_t n;
+    bool yes;
 
     spin_lock(&t->lock);
-    n = line_available(t, &eof);
-    ready = n > 0 || eof;
-    if (!(t->termios.lflag & ICANON))
-        ready = n >= want;
+    yes = line_ready(t, want);
     spin_unlock(&t->lock);
-    return ready;
+    return yes;
 }
 
-static size_t bytes_ready(struct tty *t)
+static size_t count(struct tty *t)
 {
-    bool eof;
     size_t n;
 
     spin_lock(&t->lock);
-    n = line_available(t, &eof);
+    n = line_count(t);
     spin_unlock(&t->lock);
     return n;
 }
 
-/* Sleeps as VMIN and VTIME ask. 0: look now. */
-static int wait_for_input(struct tty *t, size_t n)
-{
-    u8 min = t->termios.cc[VMIN], time = t->termios.cc[VTIME];
-    size_t want, had;
-    int err;
+/* How a read of n bytes behaves. */
+struct patience {
+    size_t want;   /* returns with so many; 0: with what there is */
+    u64 gap_ns;    /* 0: waits for ever; want 0: once; else anew after each byte */
+};
 
-    if (t->termios.lflag & ICANON)
-        return wait_event(&t->readable, readable_now(t, 1), SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    want = MIN((size_t)min, n);
-    if (min == 0) {
-        if (time == 0)
-            return 0;
-        err = wait_event(&t->readable, readable_now(t, 1), SLEEP_INTERRUPTIBLE,
-                         arch_time_ns() + time * NS_PER_DECISECOND);
-        return err == -ETIMEDOUT ? 0 : err;
+static struct patience patience_of(struct tty *t, size_t n)
+{
+    struct patience p = {1, 0};
+
+    spin_lock(&t->lock);
+    if (!line_has(t, ICANON)) {
+        p.want = MIN((size_t)t->termios.cc[VMIN], n);
+        p.gap_ns = t->termios.cc[VTIME] * NS_PER_DECISECOND;
     }
-    if (time == 0)
-        return wait_event(&t->readable, readable_now(t, want), SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    err = wait_event(&t->readable, readable_now(t, 1), SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    do { /* the timer starts anew with each byte */
-        had = bytes_ready(t);
-        if (!err && had < want)
-            err = wait_event(&t->readable, readable_now(t, had + 1), SLEEP_INTERRUPTIBLE,
-                             arch_time_ns() + time * NS_PER_DECISECOND);
-    } while (!err && had < want);
+    spin_unlock(&t->lock);
+    return p;
+}
+
+static int sleep(struct tty *t, size_t want, u64 gap_ns)
+{
+    u64 deadline = gap_ns ? arch_time_ns() + gap_ns : UINT64_MAX;
+
+    return wait_event(&t->readable, ready(t, want), SLEEP_INTERRUPTIBLE, deadline);
+}
+
+/* 0: look now. -EAGAIN: there is nothing, and the caller does not wait. */
+static int wait_for_input(struct tty *t, const struct patience *p, bool nonblock)
+{
+    int err = 0;
+
+    if (ready(t, MAX(p->want, 1ul)) || (p->want == 0 && p->gap_ns == 0))
+        return 0;
+    if (nonblock)
+        return ready(t, 1) ? 0 : -EAGAIN;
+    if (p->want == 0) {
+        err = sleep(t, 1, p->gap_ns);
+    } else if (p->gap_ns == 0) {
+        err = sleep(t, p->want, 0);
+    } else {
+        err = sleep(t, 1, 0); /* the time runs from the first byte */
+        while (!err && !ready(t, p->want))
+            err = sleep(t, count(t) + 1, p->gap_ns);
+    }
     return err == -ETIMEDOUT ? 0 : err;
 }
 
-/* Copies out what is there, no more than a line in canonical mode. Only this reader moves tail. */
-static ssize_t take(struct tty *t, struct uio *u)
+/* Takes what there is, no more than a line in canonical mode. *end as line_read. */
+static ssize_t take(struct tty *t, struct uio *u, bool *end)
 {
-    size_t done = 0, n;
-    bool eof;
+    u8 buf[READ_PIECE];
+    size_t done = 0, n, moved;
 
-    spin_lock(&t->lock);
-    n = line_available(t, &eof);
-    spin_unlock(&t->lock);
-    n = MIN(n, u->left);
-    while (done < n) {
-        size_t start = (t->tail + done) % TTY_RING, part = MIN(n - done, TTY_RING - start);
-        size_t moved = uio_put(u, t->ring + start, part);
-        done += moved;
-        if (moved < part)
+    *end = false;
+    while (u->left > 0 && !*end) {
+        bool was_empty;
+
+        spin_lock(&t->lock);
+        was_empty = t->tail == t->canon;
+        n = was_empty ? 0 : line_read(t, buf, MIN(u->left, sizeof buf), end);
+        spin_unlock(&t->lock);
+        if (was_empty)
             break;
+        moved = uio_put(u, buf, n);
+        done += moved;
+        if (moved < n)
+            return done ? (ssize_t)done : -EFAULT;
     }
-    if (n > 0 && done == 0)
-        return -EFAULT;
-    spin_lock(&t->lock);
-    line_take(t, done, eof && u->left > 0);
-    spin_unlock(&t->lock);
-    console_input_resume();
     return (ssize_t)done;
 }
 
 static ssize_t tty_read(struct file *f, struct uio *u, u64 *pos)
 {
     struct tty *t = f->priv;
-    ssize_t n = background_check(t, SIGTTIN);
+    ssize_t n = tty_background_check(t, SIGTTIN);
+    bool end = false;
 
     (void)pos;
-    if (n || u->left == 0)
-        return n;
-    if ((f->flags & O_NONBLOCK) && !readable_now(t, 1))
-        return -EAGAIN;
-    mutex_lock(&t->read_lock);
-    n = wait_for_input(t, u->left);
-    if (n == 0)
-        n = take(t, u);
-    mutex_unlock(&t->read_lock);
+    while (n == 0 && u->left > 0 && !end) {
+        struct patience p = patience_of(t, u->left);
+
+        n = wait_for_input(t, &p, f->flags & O_NONBLOCK);
+        if (n)
+            break;
+        mutex_lock(&t->read_lock);
+        n = take(t, u, &end);
+        mutex_unlock(&t->read_lock);
+        if (p.want == 0)
+            break; /* whoever asks for no byte at least may get none; others wait again if another reader was faster */
+    }
+    console_input_resume();
     return n;
 }
 
 /* ---- writing ---- */
 
-static ssize_t write_chunk(struct tty *t, struct file *f, struct uio *u)
+/* Puts what fits of one piece: the bytes of it that are on their way, 0 if it has to wait. */
+static size_t put(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size)
 {
-    u8 in[128], out[2 * sizeof in + 8];
-    size_t n = uio_get(u, in, MIN(u->left, sizeof in)), made;
-    ssize_t sent;
+    size_t done = 0, made;
+    u32 column;
 
-    if (n == 0)
-        return -EFAULT;
     spin_lock(&t->lock);
-    made = line_output(t, in, n, out);
+    column = t->column;
+    if (!t->stopped)
+        done = line_output(t, in, n, out, size, &made);
+    if (done > 0 && !console_try_write(CONSOLE_TTY, out, made)) {
+        t->column = column;
+        done = 0;
+    }
     spin_unlock(&t->lock);
-    (void)f;
-    sent = console_write(CONSOLE_TTY, out, made, false);
-    return sent < 0 ? sent : (ssize_t)n;
+    return done;
 }
 
 static bool may_write(struct tty *t)
 {
-    return !t->stopped && console_write_ready();
+    return !READ_ONCE(t->stopped) && console_write_ready();
+}
+
+/* All n bytes, or what stopped it; *done counts. */
+static int write_piece(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size, bool nonblock, size_t *done)
+{
+    int err = 0;
+
+    for (size_t at = 0; at < n && !err;) {
+        size_t part = put(t, in + at, n - at, out, size);
+
+        at += part;
+        *done += part;
+        if (part == 0)
+            err = nonblock ? -EAGAIN : wait_event(console_write_waitq(), may_write(t), SLEEP_INTERRUPTIBLE, UINT64_MAX);
+    }
+    return err;
 }
 
 static ssize_t tty_write(struct file *f, struct uio *u, u64 *pos)
 {
     struct tty *t = f->priv;
-    size_t done = 0;
-    ssize_t n = t->termios.lflag & TOSTOP ? background_check(t, SIGTTOU) : 0;
+    u8 small[3 * SMALL_WRITE + 8], *big = u->left > SMALL_WRITE ? kmem_alloc(WRITE_PIECE + CONSOLE_CHUNK) : NULL;
+    u8 *in = big ? big : small;
+    size_t piece = big ? WRITE_PIECE : SMALL_WRITE, size = big ? CONSOLE_CHUNK : 2 * SMALL_WRITE + 8, done = 0;
+    int err = t->termios.lflag & TOSTOP ? tty_background_check(t, SIGTTOU) : 0;
 
     (void)pos;
-    while (n >= 0 && u->left > 0) {
-        if (!may_write(t) && (f->flags & O_NONBLOCK))
-            n = -EAGAIN;
-        else if (t->stopped)
-            n = wait_event(&t->writable, !t->stopped, SLEEP_INTERRUPTIBLE, UINT64_MAX);
-        else {
-            n = write_chunk(t, f, u);
-            done += n > 0 ? (size_t)n : 0;
-            if (done && signal_pending())
-                break;
-        }
+    while (u->left > 0 && !err && !(done && signal_pending())) {
+        size_t n = uio_get(u, in, MIN(u->left, piece));
+
+        err = n ? write_piece(t, in, n, in + piece, size, f->flags & O_NONBLOCK, &done) : -EFAULT;
     }
-    return done ? (ssize_t)done : n;
+    kmem_free(big);
+    return done ? (ssize_t)done : err;
 }
 
 static unsigned tty_poll(struct file *f, struct poll_set *ps)
 {
     struct tty *t = f->priv;
+    struct patience p = patience_of(t, SIZE_MAX);
 
     poll_set_add(ps, &t->readable);
     poll_set_add(ps, console_write_waitq());
-    return (readable_now(t, 1) ? POLLIN | POLLRDNORM : 0) | (may_write(t) ? POLLOUT | POLLWRNORM : 0);
+    return (ready(t, p.gap_ns ? 1 : MAX(p.want, 1ul)) ? POLLIN | POLLRDNORM : 0) |
+           (may_write(t) ? POLLOUT | POLLWRNORM : 0);
 }
 
 /* ---- settings ---- */
 
-static int set_termios(struct tty *t, vaddr_t arg, bool flush)
+static int get_termios(struct tty *t, vaddr_t arg)
+{
+    struct termios termios;
+
+    spin_lock(&t->lock);
+    termios = t->termios;
+    spin_unlock(&t->lock);
+    return put_user(arg, &termios);
+}
+
+/* cmd: TCSETS, _W waits for output first, _F drops input, too. */
+static int set_termios(struct tty *t, u32 cmd, vaddr_t arg)
 {
     struct termios new;
     u32 old;
-    int err = background_check(t, SIGTTOU);
+    int err = tty_background_check(t, SIGTTOU);
 
     if (!err)
-        err = copy_from_user(&new, arg, sizeof new);
+        err = get_user(&new, arg);
+    if (!err && cmd != TCSETS)
+        err = console_wait_sent();
     if (err)
         return err;
     spin_lock(&t->lock);
     old = t->termios.lflag;
     t->termios = new;
     line_mode_changed(t, old);
-    if (flush)
+    if (cmd == TCSETSF)
         line_flush_input(t);
     if (!(new.iflag & IXON))
         t->stopped = false;
     spin_unlock(&t->lock);
-    waitq_wake_all(&t->readable);
-    waitq_wake_all(&t->writable);
+    waitq_wake_all(&t->readable); /* what they wait for may be another thing now */
+    waitq_wake_all(console_write_waitq());
     console_input_resume();
     return 0;
 }
 
 static int flow(struct tty *t, u64 what)
 {
-    if (what > 1)
-        return what > 3 ? -EINVAL : 0;
-    t->stopped = what == 0;
-    waitq_wake_all(&t->writable);
+    enum { OUTPUT_OFF, OUTPUT_ON, INPUT_OFF, INPUT_ON };
+    int err = tty_background_check(t, SIGTTOU);
+    u8 c;
+
+    if (err || what > INPUT_ON)
+        return err ? err : -EINVAL;
+    spin_lock(&t->lock);
+    c = t->termios.cc[what == INPUT_OFF ? VSTOP : VSTART];
+    if (what == OUTPUT_OFF || what == OUTPUT_ON)
+        t->stopped = what == OUTPUT_OFF;
+    else if (c != 0)
+        console_echo(&c, 1);
+    spin_unlock(&t->lock);
+    waitq_wake_all(console_write_waitq());
     return 0;
 }
 
+/* 0 input, 1 output, 2 both. Output is on its way already and stays. */
 static int flush(struct tty *t, u64 what)
 {
-    if (what > 2)
-        return -EINVAL;
+    int err = tty_background_check(t, SIGTTOU);
+
+    if (err || what > 2)
+        return err ? err : -EINVAL;
     if (what != 1) {
         spin_lock(&t->lock);
         line_flush_input(t);
@@ -370,15 +338,11 @@ static int flush(struct tty *t, u64 what)
     return 0;
 }
 
-static int give_up(struct tty *t)
+static int drain(struct tty *t)
 {
-    struct process *p = current_process();
+    int err = tty_background_check(t, SIGTTOU);
 
-    if (p->session->tty != t)
-        return -ENOTTY;
-    if (p->session->sid == p->pid)
-        tty_hangup_session(p);
-    return 0;
+    return err ? err : console_wait_sent();
 }
 
 static int put_u32(vaddr_t arg, u32 v)
@@ -386,86 +350,71 @@ static int put_u32(vaddr_t arg, u32 v)
     return put_user(arg, &v);
 }
 
-static s64 set_window(vaddr_t arg)
+static int window_to_user(struct tty *t, vaddr_t arg)
 {
     struct winsize w;
 
-    if (copy_from_user(&w, arg, sizeof w))
-        return -EFAULT;
-    tty_set_window(w.rows, w.columns);
-    return 0;
+    spin_lock(&t->lock);
+    w = t->window;
+    spin_unlock(&t->lock);
+    return put_user(arg, &w);
 }
 
-static s64 job_ioctl(struct tty *t, u32 cmd, u64 arg)
+static int window_from_user(struct tty *t, vaddr_t arg)
 {
-    bool mine = t->session && t->session == current_process()->session;
+    struct winsize w;
 
-    switch (cmd) {
-    case TIOCSCTTY:
-        return take_controlling(t, arg == 1);
-    case TIOCNOTTY:
-        return give_up(t);
-    case TIOCGPGRP:
-        return mine ? put_u32(arg, t->foreground) : -ENOTTY;
-    case TIOCSPGRP:
-        return set_foreground(t, arg);
-    case TIOCGSID:
-        return mine ? put_u32(arg, t->session->sid) : -ENOTTY;
-    }
-    return -ENOTTY;
+    if (get_user(&w, arg))
+        return -EFAULT;
+    window_set(t, &w);
+    return 0;
 }
 
 static s64 tty_ioctl(struct file *f, u32 cmd, u64 arg)
 {
     struct tty *t = f->priv;
-    struct termios termios;
 
     switch (cmd) {
     case TCGETS:
-        spin_lock(&t->lock);
-        termios = t->termios;
-        spin_unlock(&t->lock);
-        return copy_to_user(arg, &termios, sizeof termios);
+        return get_termios(t, arg);
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
-        return set_termios(t, arg, cmd == TCSETSF);
+        return set_termios(t, cmd, arg);
     case TIOCGWINSZ:
-        return copy_to_user(arg, &t->window, sizeof t->window);
+        return window_to_user(t, arg);
     case TIOCSWINSZ:
-        return set_window(arg);
+        return window_from_user(t, arg);
     case FIONREAD:
-        return put_u32(arg, (u32)bytes_ready(t));
+        return put_u32(arg, (u32)count(t));
     case TIOCOUTQ:
-        return put_u32(arg, 0);
+        return put_u32(arg, (u32)console_pending());
     case TCFLSH:
         return flush(t, arg);
     case TCXONC:
         return flow(t, arg);
     case TCSBRK:
     case TCSBRKP:
+        return drain(t); /* there is no break on a line like this */
+    case TIOCGETD:
+        return put_u32(arg, 0);
     case TIOCEXCL:
     case TIOCNXCL:
         return 0;
+    case TIOCSTI:
+        return -EIO; /* nobody types for somebody else */
     }
-    return job_ioctl(t, cmd, arg);
+    return tty_job_ioctl(t, cmd, arg);
 }
 
 /* ---- opening ---- */
 
+/* priv: /dev/tty, which is the controlling terminal, whichever that is. */
 static int tty_open(struct file *f, void *priv)
 {
-    struct process *p = current_process();
-
-    f->priv = &console;
+    f->priv = &console_tty;
     f->stream = true;
-    if (!p)
-        return 0;
-    if (priv) /* /dev/tty: the controlling terminal, whichever it is */
-        return p->session->tty ? 0 : -ENXIO;
-    if (!(f->flags & O_NOCTTY) && p->session->sid == p->pid && !p->session->tty && !console.session)
-        return take_controlling(&console, false);
-    return 0;
+    return tty_open_session(&console_tty, priv, f->flags);
 }
 
 static const struct file_ops tty_ops = {
@@ -473,12 +422,13 @@ static const struct file_ops tty_ops = {
 
 void tty_init(void)
 {
-    spin_init(&console.lock, "terminal", RANK_TTY);
-    mutex_init(&console.read_lock, "terminal readers", RANK_TTY_READ);
-    waitq_init(&console.readable);
-    waitq_init(&console.writable);
-    line_init(&console);
-    device_register("tty", MKDEV(5, 0), S_IFCHR | 0666, &tty_ops, &console);
+    struct tty *t = &console_tty;
+
+    spin_init(&t->lock, "terminal", RANK_TTY);
+    mutex_init(&t->read_lock, "terminal readers", RANK_TTY_READ);
+    waitq_init(&t->readable);
+    line_init(t);
+    device_register("tty", MKDEV(5, 0), S_IFCHR | 0666, &tty_ops, t);
     device_register("console", MKDEV(5, 1), S_IFCHR | 0600, &tty_ops, NULL);
     device_register("ttyS0", MKDEV(4, 64), S_IFCHR | 0600, &tty_ops, NULL);
 }

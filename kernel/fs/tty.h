@@ -1,8 +1,12 @@
 /*
- * Terminals: the line discipline (tty_line.c), job control and the calls (tty.c).
+ * Terminals: the line discipline (tty_line.c, tty_edit.c), job control
+ * (tty_job.c) and the calls (tty.c).
  *
  * Lock: tty->lock (RANK_TTY) for rings and settings; tty->read_lock
- * (RANK_TTY_READ) keeps readers apart. Input arrives from interrupts.
+ * (RANK_TTY_READ) keeps what one reader takes in one piece; nobody waits for
+ * input with it held. Input arrives from interrupts. Which session and group a
+ * terminal belongs to is under process_lock, and signals are sent with no lock
+ * of the terminal held, as that takes process_lock.
  */
 #pragma once
 #include "fs/file.h"
@@ -25,13 +29,19 @@ enum { VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSU
 #define INLCR 0x40u
 #define IGNCR 0x80u
 #define ICRNL 0x100u
+#define IUCLC 0x200u
 #define IXON 0x400u
 #define IXANY 0x800u
+#define IMAXBEL 0x2000u
 #define IUTF8 0x4000u
 #define OPOST 1u
+#define OLCUC 2u
 #define ONLCR 4u
 #define OCRNL 8u
+#define ONOCR 0x10u
 #define ONLRET 0x20u
+#define TABDLY 0x1800u
+#define TAB3 0x1800u
 #define ISIG 1u
 #define ICANON 2u
 #define ECHO 8u
@@ -41,6 +51,7 @@ enum { VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSU
 #define NOFLSH 0x80u
 #define TOSTOP 0x100u
 #define ECHOCTL 0x200u
+#define ECHOPRT 0x400u
 #define ECHOKE 0x800u
 #define IEXTEN 0x8000u
 
@@ -53,14 +64,14 @@ struct tty {
     struct termios termios;
     struct winsize window;
     u8 ring[TTY_RING];
-    u64 marks[TTY_RING / 64]; /* an end of file was typed here */
-    u64 tail, canon, head;    /* read so far; complete lines up to here; all, with the line that is being typed */
+    u64 marks[TTY_RING / 64]; /* a line ends with this byte; a marked NUL is an end of file and not a byte */
+    u64 tail, canon, head;    /* read so far; what may be read ends here; all, with the line that is being typed */
     bool literal_next;        /* after VLNEXT */
-    bool stopped;             /* output, by VSTOP */
+    bool stopped;             /* output, by VSTOP or TCXONC */
     u32 column, line_column;  /* of the cursor; where the line that is being typed began */
-    struct waitq readable, writable;
+    struct waitq readable;    /* who waits for output to go on is in console_write_waitq */
     struct session *session;  /* whose controlling terminal it is; process_lock */
-    u32 foreground;           /* process group; process_lock */
+    u32 foreground;           /* process group; written under process_lock */
 };
 
 /* ---- tty_line.c: the line discipline; lock held ---- */
@@ -70,20 +81,41 @@ struct tty_effects { /* to be carried out when the lock has been released */
 };
 void line_init(struct tty *t);
 void line_input(struct tty *t, u8 c, struct tty_effects *e);
-/* Bytes for the user that a read may have now: up to a line's end in canonical mode. *eof: a typed end of file stands
- * first. line_take advances past n of them (and past the end of file). */
-size_t line_available(const struct tty *t, bool *eof);
-void line_take(struct tty *t, size_t n, bool eof);
+/* Would a read have something to return: in canonical mode a line or an end of file, else so many bytes? */
+bool line_ready(const struct tty *t, size_t want);
+/* Bytes that could be read; those of all lines in canonical mode. */
+size_t line_count(const struct tty *t);
+/* Takes up to n bytes, no more than a line in canonical mode; the bytes. *end: a read returns now, as the line, the file
+ * or all there was has ended. */
+size_t line_read(struct tty *t, u8 *buf, size_t n, bool *end);
 void line_flush_input(struct tty *t);
 void line_mode_changed(struct tty *t, u32 old_lflag);
-/* Output processing of n bytes into out, which has room for 2 n + 8; the bytes there. */
-size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out);
+/* Output processing: what of the n bytes in found room in out, which has `size` bytes (8 or more); *made of them used. */
+size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size, size_t *made);
 
-/* ---- tty.c ---- */
-void tty_init(void);                        /* /dev/console, /dev/tty, /dev/ttyS0 */
-void tty_input(const u8 *buf, size_t n);    /* from the console, interrupt context; no more than tty_input_room */
-size_t tty_input_room(void);
-void tty_set_window(u16 rows, u16 columns); /* SIGWINCH when changed */
+/* ---- tty_edit.c: echo, and editing of the line [canon, head) that is being typed; lock held ---- */
+bool line_has(const struct tty *t, u32 lflag);
+bool line_is_cc(const struct tty *t, unsigned which, u8 c);
+bool line_is_continuation(const struct tty *t, u8 c); /* of a character of UTF-8 that has begun before */
+void echo_byte(struct tty *t, u8 c);                  /* if the settings want it */
+bool edit_character(struct tty *t, u8 c);             /* true: the byte edited the line and is done with */
+
+/* ---- tty_job.c: job control ---- */
+int tty_background_check(struct tty *t, int signo); /* for SIGTTIN, SIGTTOU: 0, -EIO, -ERESTARTSYS */
+s64 tty_job_ioctl(struct tty *t, u32 cmd, u64 arg); /* -ENOTTY: not one of job control */
+int tty_open_session(struct tty *t, bool controlling, u32 flags); /* controlling: /dev/tty */
 /* A session leader ends: the terminal is no longer controlling; its foreground group gets SIGHUP and SIGCONT. */
 void tty_hangup_session(struct process *leader);
 u32 tty_number(struct tty *t), tty_foreground(struct tty *t); /* for /proc/PID/stat */
+
+/* ---- tty.c ---- */
+enum {
+    TCGETS = 0x5401, TCSETS, TCSETSW, TCSETSF, TCSBRK = 0x5409, TCXONC, TCFLSH, TIOCEXCL, TIOCNXCL, TIOCSCTTY,
+    TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCSTI, TIOCGWINSZ, TIOCSWINSZ, FIONREAD = 0x541b, TIOCNOTTY = 0x5422,
+    TIOCGETD = 0x5424, TCSBRKP = 0x5425, TIOCGSID = 0x5429
+};
+void tty_init(void);                        /* /dev/console, /dev/tty, /dev/ttyS0 */
+extern struct tty console_tty;              /* the only one so far */
+void tty_input(const u8 *buf, size_t n);    /* from the console, interrupt context; no more than tty_input_room */
+size_t tty_input_room(void);
+void tty_set_window(u16 rows, u16 columns); /* SIGWINCH when changed */

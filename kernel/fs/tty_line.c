@@ -1,6 +1,9 @@
 /*
- * The line discipline: from typed bytes to lines, with echo and editing; POSIX
+ * The line discipline: from typed bytes to lines, and output processing; POSIX
  * chapter 11, and what Linux adds. Pure but for the echo.
+ *
+ * tail <= canon <= head <= tail + TTY_RING. Out of canonical mode canon is head:
+ * what has come may be read at once.
  */
 #include "dev/console.h"
 #include "fs/tty.h"
@@ -24,103 +27,72 @@ void line_init(struct tty *t)
     t->window = (struct winsize){.rows = 24, .columns = 80};
 }
 
-static bool has(const struct tty *t, u32 lflag)
-{
-    return t->termios.lflag & lflag;
-}
-
-static bool is_cc(const struct tty *t, unsigned which, u8 c)
-{
-    return t->termios.cc[which] != 0 && t->termios.cc[which] == c;
-}
-
-/* ---- columns ---- */
-
-static bool is_continuation(const struct tty *t, u8 c)
-{
-    return (t->termios.iflag & IUTF8) && (c & 0xc0) == 0x80;
-}
-
-/* Columns that a byte takes when it is echoed at this column. */
-static u32 width(const struct tty *t, u8 c, u32 column)
-{
-    if (c == '\t')
-        return 8 - column % 8;
-    if (c < 32 || c == 127)
-        return has(t, ECHOCTL) ? 2 : 0;
-    return is_continuation(t, c) ? 0 : 1;
-}
-
 /* ---- output ---- */
 
 static void column_after(struct tty *t, u8 c)
 {
-    if (c == '\n' && !(t->termios.oflag & (OPOST | ONLCR)))
-        return;
-    if (c == '\n' || c == '\r')
+    if (c == '\r')
         t->column = 0;
     else if (c == '\b')
         t->column -= t->column > 0;
     else if (c == '\t')
         t->column += 8 - t->column % 8;
-    else if (c >= 32 && !is_continuation(t, c))
+    else if (c >= 32 && c != 127 && !line_is_continuation(t, c))
         t->column++;
 }
 
-size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out)
+static u8 *plain(struct tty *t, u8 c, u8 *out)
 {
+    column_after(t, c);
+    *out = c;
+    return out + 1;
+}
+
+/* One byte as OPOST wants it; up to 8 bytes. Returns the end of them. */
+static u8 *process(struct tty *t, u8 c, u8 *out)
+{
+    u32 f = t->termios.oflag;
+
+    if (c == '\n') {
+        if (f & ONLCR)
+            out = plain(t, '\r', out);
+        else if (f & ONLRET)
+            t->column = 0;
+        return plain(t, c, out);
+    }
+    if (c == '\r') {
+        if ((f & ONOCR) && t->column == 0)
+            return out;
+        if (f & OCRNL) {
+            c = '\n';
+            if (f & ONLRET)
+                t->column = 0;
+        }
+        return plain(t, c, out);
+    }
+    if (c == '\t' && (f & TABDLY) == TAB3) {
+        do
+            out = plain(t, ' ', out);
+        while (t->column % 8);
+        return out;
+    }
+    if ((f & OLCUC) && c >= 'a' && c <= 'z')
+        c -= 32;
+    return plain(t, c, out);
+}
+
+size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size, size_t *made)
+{
+    u8 *to = out;
     size_t done = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        u8 c = in[i];
-        column_after(t, c);
-        if (t->termios.oflag & OPOST) {
-            if (c == '\n' && (t->termios.oflag & ONLCR))
-                out[done++] = '\r';
-            else if (c == '\r' && (t->termios.oflag & OCRNL))
-                c = '\n';
-        }
-        out[done++] = c;
-    }
+    for (; done < n && size - (size_t)(to - out) >= 8; done++)
+        to = t->termios.oflag & OPOST ? process(t, in[done], to) : plain(t, in[done], to);
+    *made = (size_t)(to - out);
     return done;
 }
 
-/* ---- echo ---- */
-
-static void echo_raw(struct tty *t, const char *s, size_t n)
-{
-    u8 out[40];
-
-    while (n > 0) {
-        size_t part = MIN(n, 16ul);
-        console_echo(out, line_output(t, (const u8 *)s, part, out));
-        s += part;
-        n -= part;
-    }
-}
-
-static void echo_byte(struct tty *t, u8 c)
-{
-    char s[2] = {'^', (char)(c ^ 64)};
-
-    if ((c < 32 || c == 127) && c != '\n' && c != '\t' && has(t, ECHOCTL))
-        echo_raw(t, s, 2);
-    else
-        echo_raw(t, (char *)&c, 1);
-}
-
-static void echo(struct tty *t, u8 c)
-{
-    if (has(t, ECHO) || (c == '\n' && has(t, ECHONL)))
-        echo_byte(t, c);
-}
-
-/* ---- the line that is being typed: [canon, head) ---- */
-
-static u8 at(const struct tty *t, u64 position)
-{
-    return t->ring[position % TTY_RING];
-}
+/* ---- the ring ---- */
 
 static void append(struct tty *t, u8 c)
 {
@@ -128,165 +100,102 @@ static void append(struct tty *t, u8 c)
     t->ring[t->head++ % TTY_RING] = c;
 }
 
-/* Where the cursor stands after echoing the line up to here. */
-static u32 column_of(const struct tty *t, u64 position)
+static void mark(struct tty *t, u64 position)
 {
-    u32 column = t->line_column;
-
-    for (u64 p = t->canon; p < position; p++)
-        column += width(t, at(t, p), column);
-    return column;
+    t->marks[position % TTY_RING / 64] |= 1ul << position % 64;
 }
 
-/* Takes back the character before head, all its bytes, and wipes it from the screen. */
-static void erase_character(struct tty *t)
+static bool is_mark(const struct tty *t, u64 position)
 {
-    u32 before = column_of(t, t->head), after;
-
-    while (t->head > t->canon && is_continuation(t, at(t, t->head - 1)))
-        t->head--;
-    if (t->head > t->canon)
-        t->head--;
-    if (!has(t, ECHO))
-        return;
-    after = column_of(t, t->head);
-    if (!has(t, ECHOE)) {
-        echo_byte(t, t->termios.cc[VERASE]);
-        return;
-    }
-    for (; before > after; before--)
-        echo_raw(t, "\b \b", 3);
+    return t->marks[position % TTY_RING / 64] >> position % 64 & 1;
 }
 
-static bool is_word(u8 c)
+static bool is_end_of_file(const struct tty *t, u64 position)
 {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 128;
+    return is_mark(t, position) && t->ring[position % TTY_RING] == 0;
 }
 
-static void erase_word(struct tty *t)
-{
-    bool seen = false;
-
-    while (t->head > t->canon) {
-        bool word = is_word(at(t, t->head - 1));
-        if (seen && !word)
-            break;
-        seen |= word;
-        erase_character(t);
-    }
-}
-
-static void erase_line(struct tty *t)
-{
-    if (has(t, ECHOK) && !(has(t, ECHOKE) && has(t, ECHOE))) {
-        t->head = t->canon;
-        echo(t, t->termios.cc[VKILL]);
-        echo_raw(t, "\n", 1);
-        t->line_column = 0;
-        return;
-    }
-    while (t->head > t->canon)
-        erase_character(t);
-}
-
-static void reprint(struct tty *t)
-{
-    echo(t, t->termios.cc[VREPRINT]);
-    echo_raw(t, "\n", 1);
-    t->line_column = 0;
-    for (u64 p = t->canon; p < t->head; p++)
-        echo(t, at(t, p));
-}
-
+/* What has been typed may be read. */
 static void commit(struct tty *t, struct tty_effects *e)
 {
     t->canon = t->head;
-    t->line_column = t->column;
     e->readable = true;
 }
 
-static void end_of_file(struct tty *t, struct tty_effects *e)
+/* The same, as a line that ends with the last byte. */
+static void commit_line(struct tty *t, struct tty_effects *e)
 {
-    append(t, 0);
-    t->marks[(t->head - 1) % TTY_RING / 64] |= 1ul << (t->head - 1) % 64;
+    mark(t, t->head - 1);
     commit(t, e);
 }
 
 /* ---- input ---- */
 
+static void resume(struct tty *t, struct tty_effects *e)
+{
+    e->resumed |= t->stopped;
+    t->stopped = false;
+}
+
 static bool signal_character(struct tty *t, u8 c, struct tty_effects *e)
 {
-    int signo = is_cc(t, VINTR, c) ? SIGINT : is_cc(t, VQUIT, c) ? SIGQUIT : is_cc(t, VSUSP, c) ? SIGTSTP : 0;
+    int signo = line_is_cc(t, VINTR, c) ? SIGINT : line_is_cc(t, VQUIT, c) ? SIGQUIT
+                : line_is_cc(t, VSUSP, c) ? SIGTSTP : 0;
 
-    if (!signo || !has(t, ISIG))
+    if (!signo || !line_has(t, ISIG))
         return false;
-    if (!has(t, NOFLSH))
+    if (!line_has(t, NOFLSH))
         line_flush_input(t);
-    t->stopped = false;
-    echo(t, c);
-    t->line_column = t->column;
+    resume(t, e);
+    echo_byte(t, c);
     e->signals |= SIG_BIT(signo);
-    e->resumed = true;
     return true;
 }
 
 static bool flow_character(struct tty *t, u8 c, struct tty_effects *e)
 {
+    bool start = line_is_cc(t, VSTART, c), stop = line_is_cc(t, VSTOP, c);
+
     if (!(t->termios.iflag & IXON))
         return false;
-    if (is_cc(t, VSTOP, c) && !(t->stopped && is_cc(t, VSTART, c))) {
+    if (stop && (!start || !t->stopped)) { /* one key may be both */
         t->stopped = true;
         return true;
     }
-    if (is_cc(t, VSTART, c) || (t->stopped && (t->termios.iflag & IXANY))) {
-        e->resumed = t->stopped;
-        t->stopped = false;
-        return is_cc(t, VSTART, c);
-    }
-    return false;
+    if (start || (t->termios.iflag & IXANY))
+        resume(t, e);
+    return start;
 }
 
-/* True: the byte edited the line and is done with. */
-static bool edit_character(struct tty *t, u8 c)
+static void add(struct tty *t, u8 c)
 {
-    if (is_cc(t, VERASE, c) || (t->termios.cc[VERASE] == 127 && c == '\b')) {
-        if (t->head > t->canon)
-            erase_character(t);
-    } else if (is_cc(t, VKILL, c)) {
-        erase_line(t);
-    } else if (is_cc(t, VWERASE, c) && has(t, IEXTEN)) {
-        erase_word(t);
-    } else if (is_cc(t, VREPRINT, c) && has(t, IEXTEN)) {
-        reprint(t);
-    } else if (is_cc(t, VLNEXT, c) && has(t, IEXTEN)) {
-        t->literal_next = true;
-        if (has(t, ECHO) && has(t, ECHOCTL))
-            echo_raw(t, "^\b", 2);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static void add(struct tty *t, u8 c, struct tty_effects *e)
-{
-    if (t->head - t->canon >= TTY_LINE_MAX && has(t, ICANON) && c != '\n')
-        return; /* the line is full: as Linux, nothing more is taken before its end */
-    echo(t, c);
+    if (t->head == t->canon)
+        t->line_column = t->column;
+    echo_byte(t, c);
     append(t, c);
-    if (!has(t, ICANON))
-        commit(t, e);
+}
+
+/* Is there room for one more byte of the line, before its end? What is typed beyond is lost, as on Linux. */
+static bool line_is_full(struct tty *t)
+{
+    return t->head - t->canon >= TTY_LINE_MAX;
 }
 
 static void canonical(struct tty *t, u8 c, struct tty_effects *e)
 {
-    if (is_cc(t, VEOF, c)) {
-        end_of_file(t, e);
-        return;
+    bool end = c == '\n' || line_is_cc(t, VEOL, c) || (line_is_cc(t, VEOL2, c) && line_has(t, IEXTEN));
+
+    if (line_is_cc(t, VEOF, c)) {
+        append(t, 0);
+        commit_line(t, e);
+    } else if (end) {
+        add(t, c);
+        commit_line(t, e);
+    } else if (!line_is_full(t)) {
+        add(t, c);
+    } else if (t->termios.iflag & IMAXBEL) {
+        console_echo("\a", 1);
     }
-    add(t, c, e);
-    if (c == '\n' || is_cc(t, VEOL, c) || (is_cc(t, VEOL2, c) && has(t, IEXTEN)))
-        commit(t, e);
 }
 
 /* The byte as the settings want it; false: it is ignored. */
@@ -296,6 +205,8 @@ static bool translate(const struct tty *t, u8 *c)
 
     if (f & ISTRIP)
         *c &= 127;
+    if ((f & IUCLC) && line_has(t, IEXTEN) && *c >= 'A' && *c <= 'Z')
+        *c += 32;
     if (*c == '\r') {
         if (f & IGNCR)
             return false;
@@ -311,17 +222,23 @@ void line_input(struct tty *t, u8 c, struct tty_effects *e)
 {
     if (t->literal_next) {
         t->literal_next = false;
-        add(t, c, e);
+        if (!line_is_full(t))
+            add(t, c);
+        if (!line_has(t, ICANON))
+            commit(t, e);
         return;
     }
     if (!translate(t, &c) || signal_character(t, c, e) || flow_character(t, c, e))
         return;
-    if (t->head == t->canon)
-        t->line_column = t->column;
-    if (!has(t, ICANON))
-        add(t, c, e);
-    else if (!edit_character(t, c))
-        canonical(t, c, e);
+    if (!line_has(t, ICANON)) {
+        add(t, c);
+        commit(t, e);
+    } else {
+        if (t->head == t->canon)
+            t->line_column = t->column;
+        if (!edit_character(t, c))
+            canonical(t, c, e);
+    }
 }
 
 void line_flush_input(struct tty *t)
@@ -330,46 +247,72 @@ void line_flush_input(struct tty *t)
     t->literal_next = false;
 }
 
-/* Out of canonical mode what was typed is there at once; into it, it is a line's beginning. */
+/* Out of canonical mode what was typed is there at once; into it, what nobody has read yet is a line. */
 void line_mode_changed(struct tty *t, u32 old_lflag)
 {
-    if ((old_lflag ^ t->termios.lflag) & ICANON)
-        t->canon = t->head;
+    u64 last = t->head - 1;
+
+    if (!((old_lflag ^ t->termios.lflag) & ICANON))
+        return;
+    t->canon = t->head;
+    if (t->head > t->tail && t->ring[last % TTY_RING] != 0)
+        mark(t, last);
 }
 
 /* ---- reading ---- */
 
-static bool is_mark(const struct tty *t, u64 position)
+bool line_ready(const struct tty *t, size_t want)
 {
-    return t->marks[position % TTY_RING / 64] >> position % 64 & 1;
+    return line_has(t, ICANON) ? t->canon != t->tail : t->canon - t->tail >= want;
 }
 
-static bool ends_line(const struct tty *t, u64 position)
+size_t line_count(const struct tty *t)
 {
-    u8 c = at(t, position);
+    size_t n = t->canon - t->tail;
 
-    return c == '\n' || is_cc(t, VEOL, c) || is_cc(t, VEOL2, c);
+    if (!line_has(t, ICANON))
+        return n;
+    for (u64 p = t->tail; p < t->canon; p++)
+        n -= is_end_of_file(t, p);
+    return n;
 }
 
-size_t line_available(const struct tty *t, bool *eof)
+static size_t read_line(struct tty *t, u8 *buf, size_t n, bool *end)
 {
-    u64 p = t->tail;
+    size_t done = 0;
 
-    *eof = false;
-    for (; p < t->canon; p++) {
-        if (is_mark(t, p)) {
-            *eof = true;
-            break;
+    while (t->tail < t->canon) {
+        u64 p = t->tail;
+
+        if (is_end_of_file(t, p)) { /* also one that stands right behind a full buffer: it belongs to these bytes */
+            t->tail++;
+            *end = true;
+            return done;
         }
-        if (has(t, ICANON) && ends_line(t, p)) {
-            p++;
-            break;
+        if (done == n)
+            return done;
+        buf[done++] = t->ring[p % TTY_RING];
+        t->tail++;
+        if (is_mark(t, p)) {
+            *end = true;
+            return done;
         }
     }
-    return p - t->tail;
+    *end = true; /* nothing but what became readable by a change of settings */
+    return done;
 }
 
-void line_take(struct tty *t, size_t n, bool eof)
+size_t line_read(struct tty *t, u8 *buf, size_t n, bool *end)
 {
-    t->tail += n + eof;
+    size_t at = t->tail % TTY_RING;
+
+    *end = false;
+    if (line_has(t, ICANON))
+        return read_line(t, buf, n, end);
+    n = MIN(n, t->canon - t->tail);
+    memcpy(buf, t->ring + at, MIN(n, TTY_RING - at));
+    memcpy(buf + MIN(n, TTY_RING - at), t->ring, n - MIN(n, TTY_RING - at));
+    t->tail += n;
+    *end = t->tail == t->canon;
+    return n;
 }

@@ -13,7 +13,7 @@
 #define NAME_SIZE 65
 
 char system_hostname[NAME_SIZE] = "cowslip";
-static char domainname[NAME_SIZE] = "(none)";
+char system_domainname[NAME_SIZE] = "(none)";
 
 SYSCALL(uname)
 {
@@ -28,7 +28,7 @@ SYSCALL(uname)
     strlcpy(u.release, SYSTEM_RELEASE, NAME_SIZE);
     strlcpy(u.version, SYSTEM_VERSION, NAME_SIZE);
     strlcpy(u.machine, ARCH_NAME, NAME_SIZE);
-    strlcpy(u.domain, domainname, NAME_SIZE);
+    strlcpy(u.domain, system_domainname, NAME_SIZE);
     return put_user(a[0], &u);
 }
 
@@ -46,6 +46,17 @@ static s64 set_name(char *to, vaddr_t from, u64 n)
     return 0;
 }
 
+int system_hostname_set(const char *name, size_t n)
+{
+    char padded[NAME_SIZE] = "";
+
+    if (n >= NAME_SIZE)
+        return -EINVAL;
+    memcpy(padded, name, n);
+    memcpy(system_hostname, padded, NAME_SIZE);
+    return 0;
+}
+
 SYSCALL(sethostname)
 {
     return set_name(system_hostname, a[0], a[1]);
@@ -53,7 +64,7 @@ SYSCALL(sethostname)
 
 SYSCALL(setdomainname)
 {
-    return set_name(domainname, a[0], a[1]);
+    return set_name(system_domainname, a[0], a[1]);
 }
 
 SYSCALL(sysinfo)
@@ -70,6 +81,7 @@ SYSCALL(sysinfo)
     page_stats(&pages);
     memset(&s, 0, sizeof s);
     s.uptime = (s64)(arch_time_ns() / NS_PER_SEC);
+    load_average(s.loads);
     s.totalram = pages.total * PAGE_SIZE;
     s.freeram = pages.free * PAGE_SIZE;
     s.sharedram = object_pages_total() * PAGE_SIZE;
@@ -101,7 +113,7 @@ static s64 log_copy(vaddr_t to, u64 size)
 
 SYSCALL(syslog)
 {
-    static int saved_level = LOG_INFO + 1;
+    static int saved_level = -1; /* none */
     s64 result = 0;
 
     if (a[0] != LOG_READ_ALL && a[0] != LOG_SIZE && !cred_is_root())
@@ -109,24 +121,28 @@ SYSCALL(syslog)
     switch (a[0]) {
     case LOG_READ_ALL:
     case LOG_READ_CLEAR:
-        result = (s32)a[2] < 0 ? -EINVAL : log_copy(a[1], a[2]);
-        if (a[0] == LOG_READ_CLEAR)
+        result = (s32)a[2] < 0 ? -EINVAL : log_copy(a[1], (u32)a[2]);
+        if (a[0] == LOG_READ_CLEAR && result >= 0)
             log_cleared = log_end();
         return result;
     case LOG_CLEAR:
         log_cleared = log_end();
         return 0;
     case CONSOLE_OFF:
-        saved_level = log_level();
+        if (saved_level < 0)
+            saved_level = log_level();
         log_set_level(1);
         return 0;
     case CONSOLE_ON:
-        log_set_level(saved_level);
+        if (saved_level >= 0)
+            log_set_level(saved_level);
+        saved_level = -1;
         return 0;
     case CONSOLE_LEVEL:
         if (a[2] < 1 || a[2] > 8)
             return -EINVAL;
         log_set_level((int)a[2]);
+        saved_level = -1;
         return 0;
     case LOG_UNREAD:
         return (s64)(log_end() - MAX(log_cleared, log_start()));

@@ -3,4 +3,10 @@
 #define SYSTEM_NAME "Linux" /* the ABI that programs ask about */
 #define SYSTEM_RELEASE "6.12.0-cowslip"
 #define SYSTEM_VERSION "#1 Cowslip"
-extern char system_hostname[];
+extern char system_hostname[], system_domainname[];
+int system_hostname_set(const char *name, unsigned long n); /* 0 or -EINVAL */
+
+/* ---- load.c: how many threads want to run, over 1, 5 and 15 minutes ---- */
+#define LOAD_ONE 65536ul /* one thread; the unit of sysinfo(2), too */
+void load_init(void);
+void load_average(unsigned long load[3]);

@@ -1,12 +1,13 @@
 /* Time: clocks, sleeping, interval timers. */
 #include "lib/string.h"
 #include "proc/process.h"
+#include "sys/misc.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
 
 enum clock {
     CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
-    CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME
+    CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI = 11
 };
 #define TIMER_ABSTIME 1
 enum restart_kind { RESTART_NONE, RESTART_SLEEP };
@@ -18,6 +19,7 @@ void time_init(void)
     u64 wall = arch_wallclock_ns();
 
     boot_realtime_ns = wall > arch_time_ns() ? wall - arch_time_ns() : 0;
+    load_init();
 }
 
 u64 time_realtime_ns(void)
@@ -56,13 +58,62 @@ int timespec_to_user(vaddr_t uts, u64 ns)
 
 /* ---- clocks ---- */
 
-static int clock_read(u64 clock, u64 *ns)
+/* What the running thread has used, the present time slice included. */
+static u64 own_thread_ns(void)
+{
+    u64 ns;
+
+    preempt_disable(); /* else a switch in between would move time from one summand to another */
+    ns = current->utime_ns + current->stime_ns + (arch_time_ns() - current->last_ns);
+    preempt_enable();
+    return ns;
+}
+
+static int process_ns(struct process *p, u64 *ns)
 {
     struct rusage_ns r;
 
+    process_usage(p, false, &r);
+    *ns = r.utime + r.stime;
+    return 0;
+}
+
+/* The CPU clock of a process or thread (clock_getcpuclockid): the complement of its number, and what kind. */
+static int cpu_clock_read(u32 clock, u64 *ns)
+{
+    enum { KIND = 3, KIND_SCHED = 2, OF_THREAD = 4 };
+    u32 id = ~clock >> 3 & 0x1fffffff;
+    struct process *p = NULL;
+    struct thread *t = NULL;
+    int err = -EINVAL;
+
+    if ((clock & KIND) > KIND_SCHED)
+        return -EINVAL;
+    if (clock & OF_THREAD)
+        t = thread_find(id ? id : current->tid);
+    else
+        p = process_find(id ? id : current_process()->pid);
+    if (p)
+        err = process_ns(p, ns);
+    if (t && t->process == current_process()) {
+        *ns = t == current ? own_thread_ns() : t->utime_ns + t->stime_ns;
+        err = 0;
+    }
+    if (p)
+        process_put(p);
+    if (t)
+        thread_put(t);
+    return err;
+}
+
+static int clock_read(u64 clock, u64 *ns)
+{
+    if ((s32)clock < 0)
+        return cpu_clock_read((u32)clock, ns);
     switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
+    case CLOCK_TAI:
         *ns = time_realtime_ns();
         return 0;
     case CLOCK_MONOTONIC:
@@ -72,11 +123,9 @@ static int clock_read(u64 clock, u64 *ns)
         *ns = arch_time_ns();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        process_usage(current_process(), false, &r);
-        *ns = r.utime + r.stime;
-        return 0;
+        return process_ns(current_process(), ns);
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns = current->utime_ns + current->stime_ns + (arch_time_ns() - current->last_ns);
+        *ns = own_thread_ns();
         return 0;
     }
     return -EINVAL;
@@ -100,9 +149,13 @@ SYSCALL(clock_getres)
 
 static s64 set_realtime(u64 ns)
 {
+    u64 up = arch_time_ns();
+
+    if (ns < up || ns > (u64)INT64_MAX)
+        return -EINVAL; /* the machine cannot have been started before 1970 */
     if (!cred_is_root())
         return -EPERM;
-    boot_realtime_ns = ns - arch_time_ns();
+    boot_realtime_ns = ns - up;
     return 0;
 }
 
@@ -135,7 +188,7 @@ SYSCALL(settimeofday)
         return 0;
     if (get_user(&t, a[0]))
         return -EFAULT;
-    if (t.sec < 0 || t.usec < 0 || t.usec >= 1000000)
+    if (t.sec < 0 || t.sec > (s64)(INT64_MAX / NS_PER_SEC) || t.usec < 0 || t.usec >= 1000000)
         return -EINVAL;
     return set_realtime((u64)t.sec * NS_PER_SEC + (u64)t.usec * 1000);
 }

@@ -1,0 +1,166 @@
+/*
+ * The files of /proc: text that is made when it is read from its beginning, and
+ * values that are written. The text belongs to the open file; vnode->lock keeps
+ * two readers of it apart.
+ */
+#include "fs/procfs.h"
+#include "lib/string.h"
+#include "vm/kmem.h"
+
+#define WRITE_MAX 128
+
+void text_add_bytes(struct text *t, const void *bytes, size_t n)
+{
+    while (!t->failed && t->len + n + 1 > t->size) {
+        size_t bigger = t->size ? t->size * 2 : 1024;
+        char *buf = t->buf ? kmem_resize(t->buf, t->len, bigger) : kmem_alloc(bigger);
+
+        if (!buf) {
+            t->failed = true;
+            return;
+        }
+        t->buf = buf;
+        t->size = bigger;
+    }
+    if (t->failed)
+        return;
+    memcpy(t->buf + t->len, bytes, n);
+    t->len += n;
+}
+
+void text_add(struct text *t, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    text_add_bytes(t, line, MIN((size_t)n, sizeof line - 1));
+}
+
+void text_add_escaped(struct text *t, const char *s, const char *special)
+{
+    size_t plain = 0;
+
+    for (;; s += plain + 1, plain = 0) {
+        while (s[plain] && !strchr(special, s[plain]))
+            plain++;
+        text_add_bytes(t, s, plain);
+        if (!s[plain])
+            return;
+        text_add(t, "\\%03o", (unsigned)(u8)s[plain]);
+    }
+}
+
+static int show(struct text *t, const struct proc_node *n)
+{
+    if (n->kind == PROC_FDINFO)
+        return proc_fd_show(t, n->process, n->fd);
+    if (n->entry->show_thread)
+        return n->entry->show_thread(t, n->process, n->thread);
+    return n->entry->show ? n->entry->show(t, n->process) : -EINVAL;
+}
+
+static void text_drop(struct file *f)
+{
+    struct text *t = f->priv;
+
+    if (t)
+        kmem_free(t->buf);
+    kmem_free(t);
+    f->priv = NULL;
+}
+
+static int text_make(struct file *f)
+{
+    struct text *t = kmem_zalloc(sizeof *t);
+    int err;
+
+    if (!t)
+        return -ENOMEM;
+    f->priv = t;
+    err = show(t, f->vnode->priv);
+    if (!err && t->failed)
+        err = -ENOMEM;
+    if (err)
+        text_drop(f);
+    return err;
+}
+
+static ssize_t read_locked(struct file *f, struct uio *u, u64 *pos)
+{
+    struct text *t;
+    size_t moved;
+    int err = 0;
+
+    if (*pos == 0)
+        text_drop(f); /* made anew when a reader begins again */
+    if (!f->priv)
+        err = text_make(f);
+    if (err)
+        return err;
+    t = f->priv;
+    if (*pos >= t->len || u->left == 0)
+        return 0;
+    moved = uio_put(u, t->buf + *pos, MIN(u->left, t->len - *pos));
+    *pos += moved;
+    return moved ? (ssize_t)moved : -EFAULT;
+}
+
+static ssize_t proc_read(struct file *f, struct uio *u, u64 *pos)
+{
+    ssize_t n;
+
+    mutex_lock(&f->vnode->lock);
+    n = read_locked(f, u, pos);
+    mutex_unlock(&f->vnode->lock);
+    return n;
+}
+
+/* A value is written at once. */
+static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
+{
+    struct proc_node *n = f->vnode->priv;
+    char text[WRITE_MAX];
+    size_t len, taken;
+    int err;
+
+    (void)pos;
+    if (n->kind != PROC_ENTRY || !n->entry->write)
+        return -EACCES;
+    if (u->left >= sizeof text)
+        return -EINVAL;
+    len = u->left;
+    taken = uio_get(u, text, len);
+    if (taken < len)
+        return -EFAULT;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
+        len--;
+    text[len] = 0;
+    err = n->entry->write(n->process, text);
+    return err ? err : (ssize_t)taken;
+}
+
+static int proc_open(struct file *f, void *priv)
+{
+    struct proc_node *n = f->vnode->priv;
+    bool guarded = n->kind == PROC_FDINFO || n->entry->guarded;
+
+    (void)priv;
+    return guarded && !proc_may_look(n->process) ? -EACCES : 0;
+}
+
+static void proc_release(struct file *f)
+{
+    text_drop(f);
+}
+
+static s64 proc_seek(struct file *f, s64 offset, int whence)
+{
+    return file_seek_plain(f, offset, whence, 0);
+}
+
+const struct file_ops proc_text_ops = {
+    .open = proc_open, .read = proc_read, .write = proc_write, .seek = proc_seek, .release = proc_release};
