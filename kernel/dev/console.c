@@ -1,38 +1,38 @@
 /*
- * The serial line: one ring of output for all channels, and where its input
- * goes. Received bytes are taken in one CPU's interrupt only; when the terminal
- * has no room the receive interrupt is masked, and the line waits (nothing is
- * dropped).
- *
- * console_lock protects the ring, the selected channel and the mask. It is the
- * innermost lock, so nobody is woken with it held: wake_wanted keeps the
- * transmit interrupt on until the interrupt has done that.
+ * The serial line: one ring of output for all channels, and a demultiplexer of
+ * input. console.h has the framing. Received bytes are taken in one CPU's
+ * interrupt only; when the terminal has no room the receive interrupt is masked,
+ * and the line waits (nothing is dropped).
  */
 #include "dev/console.h"
-#include "dev/framing.h"
 #include "dev/uart16550.h"
 #include "fs/tty.h"
 #include "lib/bootargs.h"
+#include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "proc/process.h"
 
+#define DLE 0x10
 #define RING 65536u
-#define ROOM_MIN (2 * CONSOLE_CHUNK + 2) /* a chunk of nothing but DLEs, and the switch of channel */
-#define RESUME_ROOM 256u                 /* the line goes on when the terminal has room for so much */
+#define HOSTIN_RING 65536u /* the host sends no more than half of it before it is told that there is room */
+#define CREDIT 4096u
+#define ROOM_MIN 64u       /* what a writer waits for */
 
 static struct spinlock console_lock = SPINLOCK_INIT("console", RANK_CONSOLE);
 static u8 ring[RING];
-static u64 head, tail;             /* written, sent; console_lock */
+static u64 head, tail;     /* written, sent; console_lock */
 static char channel = CONSOLE_TTY; /* selected last on the line */
-static bool present, framed, started, panicking;
-static bool rx_masked, wake_wanted; /* console_lock */
-static bool rx_on, tx_on;           /* as the device was told last; console_lock */
+static bool present, framed, started, panicking, rx_masked, tx_wanted;
 static struct waitq writers = WAITQ_INIT(writers);
-static struct frame_input input;    /* the interrupt's */
+
+static u8 in_ring[HOSTIN_RING];
+static u64 in_head, in_tail, in_credit;
+static bool in_eof;
+static struct waitq in_wait = WAITQ_INIT(in_wait);
 
 /* A panic goes on without the lock, whose holder may be the one that broke. Returns whether it was taken. */
-static bool lock(void) NO_THREAD_SAFETY_ANALYSIS
+static bool lock(void)
 {
     bool take = !panicking;
 
@@ -41,15 +41,10 @@ static bool lock(void) NO_THREAD_SAFETY_ANALYSIS
     return take;
 }
 
-static void unlock(bool taken) NO_THREAD_SAFETY_ANALYSIS
+static void unlock(bool taken)
 {
     if (taken)
         spin_unlock(&console_lock);
-}
-
-bool console_is_framed(void)
-{
-    return framed;
 }
 
 /* ---- output; locked ---- */
@@ -59,22 +54,15 @@ static u64 room(void)
     return RING - (head - tail);
 }
 
-static void interrupts_update_locked(void)
-{
-    bool rx = started && !rx_masked, tx = started && (head != tail || wake_wanted);
-
-    if (rx != rx_on || tx != tx_on)
-        uart_interrupts(rx, tx);
-    rx_on = rx;
-    tx_on = tx;
-}
-
 static void send_locked(void)
 {
     while (head != tail && uart_tx_ready())
         for (unsigned i = 0; i < UART_TX_BURST && head != tail; i++)
             uart_put(ring[tail++ % RING]);
-    interrupts_update_locked();
+    if (started && tx_wanted != (head != tail)) {
+        tx_wanted = head != tail;
+        uart_interrupts(!rx_masked, tx_wanted);
+    }
 }
 
 static void put_locked(u8 c)
@@ -93,76 +81,32 @@ static void select_locked(char ch)
     channel = ch;
 }
 
-/* For who has made sure that there is room. */
-static void copy_locked(const u8 *buf, size_t n)
+static void put_data_locked(char ch, u8 c)
 {
-    size_t at = head % RING, part = MIN(n, RING - at);
-
-    memcpy(ring + at, buf, part);
-    memcpy(ring, buf + part, n - part);
-    head += n;
+    if (framed && c == DLE)
+        put_locked(DLE);
+    if (!framed && ch == CONSOLE_LOG && c == '\n')
+        put_locked('\r');
+    put_locked(c);
 }
 
-/* All of it, or false: there is no room. */
-static bool put_all_locked(char ch, const u8 *buf, size_t n)
+/* As much as there is room for. */
+static size_t put_some_locked(char ch, const u8 *buf, size_t n)
 {
-    if (room() < 2 * n + 2)
-        return false;
+    size_t done = 0;
+
+    if (room() < ROOM_MIN)
+        return 0;
     select_locked(ch);
-    while (n > 0) {
-        const u8 *dle = framed ? memchr(buf, DLE, n) : NULL;
-        size_t run = dle ? (size_t)(dle - buf) + 1 : n;
-
-        copy_locked(buf, run);
-        if (dle)
-            copy_locked(dle, 1);
-        buf += run;
-        n -= run;
-    }
+    while (done < n && room() >= 4)
+        put_data_locked(ch, buf[done++]);
     send_locked();
-    return true;
-}
-
-/* ---- output ---- */
-
-bool console_try_write(enum console_channel ch, const void *buf, size_t n)
-{
-    bool locked, done;
-
-    DEBUG_ASSERT(n <= CONSOLE_CHUNK);
-    if (!present)
-        return true;
-    locked = lock();
-    done = put_all_locked(framed ? (char)ch : CONSOLE_TTY, buf, n);
-    unlock(locked);
     return done;
-}
-
-static bool ready_or_ask(bool (*ready)(u64 arg), u64 arg)
-{
-    bool locked = lock(), yes = !present || ready(arg);
-
-    if (!yes) {
-        wake_wanted = true;
-        interrupts_update_locked();
-    }
-    unlock(locked);
-    return yes;
-}
-
-static bool has_room(u64 want)
-{
-    return room() >= want;
-}
-
-static bool has_sent(u64 position)
-{
-    return tail >= position;
 }
 
 bool console_write_ready(void)
 {
-    return ready_or_ask(has_room, ROOM_MIN);
+    return room() >= ROOM_MIN;
 }
 
 struct waitq *console_write_waitq(void)
@@ -170,36 +114,40 @@ struct waitq *console_write_waitq(void)
     return &writers;
 }
 
-int console_wait_sent(void)
+ssize_t console_write(enum console_channel ch, const void *buf, size_t n, bool nonblock)
 {
-    bool locked = lock();
-    u64 position = head;
+    bool locked;
+    size_t done = 0;
+    int err = 0;
 
-    unlock(locked);
-    return wait_event(&writers, ready_or_ask(has_sent, position), SLEEP_INTERRUPTIBLE, UINT64_MAX);
+    while (done < n && !err) {
+        size_t part = 0;
+
+        if (present) {
+            locked = lock();
+            part = put_some_locked((char)ch, (const u8 *)buf + done, n - done);
+            unlock(locked);
+        } else {
+            part = n - done;
+        }
+        done += part;
+        if (part > 0)
+            continue;
+        err = nonblock ? -EAGAIN : wait_event(&writers, console_write_ready(), SLEEP_KILLABLE, UINT64_MAX);
+    }
+    return done ? (ssize_t)done : err;
 }
 
-size_t console_pending(void)
-{
-    bool locked = lock();
-    size_t n = head - tail;
-
-    unlock(locked);
-    return n;
-}
-
+/* For those who may not sleep: what does not fit is lost (echo) or waits for the line (log). */
 void console_echo(const void *buf, size_t n)
 {
-    (void)console_try_write(CONSOLE_TTY, buf, n);
-}
+    bool locked;
 
-static void put_log_locked(u8 c)
-{
-    if (framed && c == DLE)
-        put_locked(DLE);
-    if (!framed && c == '\n')
-        put_locked('\r');
-    put_locked(c);
+    if (!present)
+        return;
+    locked = lock();
+    put_some_locked(CONSOLE_TTY, buf, n);
+    unlock(locked);
 }
 
 void console_log_write(const char *buf, size_t n)
@@ -214,7 +162,9 @@ void console_log_write(const char *buf, size_t n)
     locked = lock();
     select_locked(CONSOLE_LOG);
     for (size_t i = 0; i < n; i++)
-        put_log_locked((u8)buf[i]);
+        put_data_locked(CONSOLE_LOG, (u8)buf[i]);
+    if (!framed)
+        channel = CONSOLE_LOG;
     send_locked();
     unlock(locked);
 }
@@ -234,7 +184,8 @@ void console_event(char letter)
 
 void console_drain(void)
 {
-    bool locked, left = present;
+    bool locked;
+    bool left = present;
 
     while (left) {
         locked = lock();
@@ -244,101 +195,221 @@ void console_drain(void)
     }
 }
 
-/* The letter goes out twice: another CPU may have been stopped between a DLE and what belongs to it. */
 void console_panic(void)
 {
     panicking = true;
     started = false;
-    channel = 0;
-    console_event('P');
-    console_event('P');
     log_set_console(console_log_write);
+    console_event('P');
 }
 
 /* ---- input ---- */
 
-/* The terminal is full: no more interrupts for input. False: it has room again, as a reader came in between. */
-static bool throttle(void)
-{
-    bool locked = lock(), full;
+enum in_state { IN_DATA, IN_DLE, IN_WINDOW };
+static enum in_state in_state;
+static char in_channel = '0';
+static char window[16];
+static unsigned window_len;
 
-    rx_masked = true; /* before the second look: a reader makes room first, then looks at this */
-    full = tty_input_room() < RESUME_ROOM;
-    rx_masked = full;
-    interrupts_update_locked();
-    unlock(locked);
-    return full;
+static unsigned parse_number(const char **s)
+{
+    unsigned v = 0;
+
+    for (; **s >= '0' && **s <= '9' && v < 10000; ++*s)
+        v = v * 10 + (unsigned)(**s - '0');
+    return v;
 }
 
-void console_input_resume(void)
+static void window_done(void)
 {
-    bool locked = lock();
+    const char *s = window;
+    unsigned rows, columns;
 
-    if (rx_masked && tty_input_room() >= RESUME_ROOM) {
-        rx_masked = false;
-        interrupts_update_locked();
+    window[window_len] = 0;
+    rows = parse_number(&s);
+    if (*s++ != ';')
+        return;
+    columns = parse_number(&s);
+    if (rows > 0 && columns > 0)
+        tty_set_window((u16)rows, (u16)columns);
+}
+
+static void hostin_byte(u8 c)
+{
+    if (in_head - in_tail < HOSTIN_RING)
+        in_ring[in_head++ % HOSTIN_RING] = c;
+}
+
+/* What follows a DLE. True: a literal DLE. */
+static bool control(u8 c)
+{
+    in_state = IN_DATA;
+    if (c == DLE)
+        return true;
+    if (c == '0' || c == '1')
+        in_channel = (char)c;
+    if (c == 'E')
+        in_eof = true;
+    if (c == 'W') {
+        in_state = IN_WINDOW;
+        window_len = 0;
     }
-    unlock(locked);
+    return false;
 }
 
-/* What one byte off the line means. True: it is the terminal's. */
+/* One byte off the line. True: it is *the terminal's*. */
 static bool demultiplex(u8 c)
 {
-    switch (framed ? frame_input(&input, c) : FRAME_TTY) {
-    case FRAME_TTY:
+    if (!framed)
         return true;
-    case FRAME_STDIN:
-        hostin_add(c);
-        break;
-    case FRAME_EOF:
-        hostin_end();
-        break;
-    case FRAME_WINDOW:
-        tty_set_window((u16)input.rows, (u16)input.columns);
-        break;
-    case FRAME_NOTHING:
-        break;
+    if (in_state == IN_WINDOW) {
+        if (c == '\n' || window_len == sizeof window - 1) {
+            in_state = IN_DATA;
+            window_done();
+        } else {
+            window[window_len++] = (char)c;
+        }
+        return false;
     }
+    if (in_state == IN_DATA && c == DLE) {
+        in_state = IN_DLE;
+        return false;
+    }
+    if (in_state == IN_DLE && !control(c))
+        return false;
+    if (in_channel == '0')
+        return true;
+    hostin_byte(c);
     return false;
 }
 
 static void receive(void)
 {
-    u8 typed[64];
+    u8 tty[64];
     size_t n = 0;
-    bool any = false;
+    u64 before = in_head;
+    bool eof = in_eof;
 
     while (uart_rx_ready()) {
-        if (n == sizeof typed || tty_input_room() <= n) {
-            tty_input(typed, n);
-            n = 0;
-            if (tty_input_room() == 0 && throttle())
-                break;
+        if (n + 1 > MIN(tty_input_room(), sizeof tty)) {
+            if (n > 0) {
+                tty_input(tty, n);
+                n = 0;
+                continue;
+            }
+            rx_masked = true;
+            break;
         }
-        typed[n] = uart_get();
-        n += demultiplex(typed[n]);
-        any = true;
+        tty[n] = uart_get();
+        n += demultiplex(tty[n]);
     }
-    tty_input(typed, n);
-    if (any)
-        hostin_wake();
+    if (n > 0)
+        tty_input(tty, n);
+    if (in_head != before || in_eof != eof)
+        waitq_wake_all(&in_wait);
 }
 
 static void uart_interrupt(void *arg)
 {
-    bool locked, wake;
+    bool locked;
+    bool wake;
 
     (void)arg;
     receive();
     locked = lock();
     send_locked();
-    wake = wake_wanted && room() >= RING / 2;
-    wake_wanted = wake_wanted && !wake;
-    interrupts_update_locked();
+    uart_interrupts(!rx_masked, tx_wanted);
+    wake = room() >= RING / 2;
     unlock(locked);
     if (wake)
         waitq_wake_all(&writers);
 }
+
+void console_input_resume(void)
+{
+    bool locked;
+
+    locked = lock();
+    if (rx_masked) {
+        rx_masked = false;
+        uart_interrupts(true, tx_wanted);
+    }
+    unlock(locked);
+}
+
+/* ---- the host's devices ---- */
+
+static ssize_t hostin_read(struct file *f, struct uio *u, u64 *pos)
+{
+    size_t done = 0;
+    int err;
+
+    (void)pos;
+    if (!framed || u->left == 0)
+        return 0;
+    if ((f->flags & O_NONBLOCK) && in_head == in_tail && !in_eof)
+        return -EAGAIN;
+    err = wait_event(&in_wait, in_head != in_tail || in_eof, SLEEP_INTERRUPTIBLE, UINT64_MAX);
+    if (err)
+        return err;
+    while (u->left > 0 && in_tail != __atomic_load_n(&in_head, __ATOMIC_ACQUIRE)) {
+        size_t at = in_tail % HOSTIN_RING, part = MIN(MIN(u->left, in_head - in_tail), HOSTIN_RING - at);
+        size_t moved = uio_put(u, in_ring + at, part);
+        in_tail += moved;
+        done += moved;
+        if (moved < part)
+            return done ? (ssize_t)done : -EFAULT;
+        for (; in_tail - in_credit >= CREDIT; in_credit += CREDIT)
+            console_event('R');
+    }
+    return (ssize_t)done;
+}
+
+static unsigned hostin_poll(struct file *f, struct poll_set *ps)
+{
+    (void)f;
+    poll_set_add(ps, &in_wait);
+    return in_head != in_tail || in_eof || !framed ? POLLIN | POLLRDNORM : 0;
+}
+
+static int host_open(struct file *f, void *priv)
+{
+    f->priv = priv;
+    f->stream = true;
+    return 0;
+}
+
+static ssize_t hostout_write(struct file *f, struct uio *u, u64 *pos)
+{
+    char buf[512];
+    size_t done = 0;
+
+    (void)pos;
+    while (u->left > 0) {
+        size_t part = uio_get(u, buf, MIN(u->left, sizeof buf));
+        ssize_t n;
+
+        if (part == 0)
+            return done ? (ssize_t)done : -EFAULT;
+        n = console_write(framed ? (enum console_channel)(u64)f->priv : CONSOLE_TTY, buf, part, f->flags & O_NONBLOCK);
+        done += n > 0 ? (size_t)n : 0;
+        if (n < (ssize_t)part)
+            return done ? (ssize_t)done : n;
+        if (u->left > 0 && signal_pending())
+            break;
+    }
+    return (ssize_t)done;
+}
+
+static unsigned hostout_poll(struct file *f, struct poll_set *ps)
+{
+    (void)f;
+    poll_set_add(ps, &writers);
+    return console_write_ready() ? POLLOUT | POLLWRNORM : 0;
+}
+
+static const struct file_ops hostin_ops = {.open = host_open, .read = hostin_read, .poll = hostin_poll};
+static const struct file_ops hostout_ops = {.open = host_open, .write = hostout_write, .poll = hostout_poll};
 
 /* ---- starting ---- */
 
@@ -356,12 +427,15 @@ void console_start(void)
 {
     bool locked;
 
-    hostdev_init();
+    device_register("hostin", MKDEV(240, 0), S_IFCHR | 0666, &hostin_ops, NULL);
+    device_register("hostout", MKDEV(240, 1), S_IFCHR | 0666, &hostout_ops, (void *)CONSOLE_OUT);
+    device_register("hosterr", MKDEV(240, 2), S_IFCHR | 0666, &hostout_ops, (void *)CONSOLE_ERR);
     if (!present)
         return;
     arch_irq_register(platform.uart_irq, uart_interrupt, NULL);
     locked = lock();
     started = true;
+    uart_interrupts(true, tx_wanted);
     send_locked();
     unlock(locked);
 }
