@@ -66,6 +66,13 @@ def test_panic_shows_the_console():
     assert status == 70 and "KERNEL PANIC" in err and "backtrace" in err and "boot_thread" in err
 
 
+@pytest.mark.parametrize("fault", ["count", "seal"])
+def test_the_checker_finds_planted_faults(fault):
+    script = "i=0; while [ $i -lt 30 ]; do (x=$i; /bin/true); i=$((i+1)); done"
+    status, _, err = run("sh", "-c", script, options=["--debug", "--append", f"vm.plant={fault}"])
+    assert status == 70 and "KERNEL PANIC: vm check" in err, (status, err[-2000:])
+
+
 def test_unknown_boot_argument():
     status, _, err = run("true", options=["--append", "no.such=1", "-v"])
     assert status == 0 and "'no.such' is not known" in err
