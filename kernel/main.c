@@ -8,6 +8,7 @@
 #include "proc/process.h"
 #include "sys/syscall.h"
 #include "vm/kmem.h"
+#include "vm/plant.h"
 #include "vm/vm.h"
 
 static void banner(void)
@@ -43,6 +44,7 @@ static void boot_thread(void *arg)
     arch_start_cpus();
 #ifdef COWSLIP_DEBUG
     vm_check_init();
+    vm_plant_init();
 #endif
     banner();
     if (bootarg("panic_test"))

@@ -313,8 +313,8 @@ static s64 copy_all(struct copy *c, u64 count)
         return -ENOMEM;
     while (done < count && (n = copy_some(c, page_data(p), MIN(count - done, PAGE_SIZE))) > 0) {
         done += (u64)n;
-        if (signal_pending())
-            break;
+        if (signal_pending() || (c->in->stream && n < (ssize_t)PAGE_SIZE))
+            break; /* what a stream has just now: to ask again could wait, or take its end away unseen */
     }
     page_put(p);
     return done ? (s64)done : written(n);

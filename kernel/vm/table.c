@@ -3,6 +3,7 @@
  * what the seal mark means.
  */
 #include "vm/table.h"
+#include "vm/plant.h"
 #include "vm/tlb.h"
 
 pte_t pte_sealed(pte_t e, unsigned level)
@@ -24,7 +25,7 @@ static void table_push_down_locked(struct page *t)
         return;
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         pte_t e = pte_load(&slots[i]);
-        if (!pte_is_empty(e))
+        if (!pte_is_empty(e) && !(pte_leaf_writable(e) && vm_plant("seal")))
             pte_store(&slots[i], pte_sealed(e, t->level));
     }
     atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */
@@ -46,7 +47,7 @@ struct page *table_copy(struct page *src, struct page *dst)
     table_push_down_locked(src);
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         pte_t e = pte_load(&from[i]);
-        if (!pte_is_empty(e))
+        if (!pte_is_empty(e) && !vm_plant("count"))
             page_get(pte_page(e));
         to[i] = e;
     }

@@ -1,0 +1,126 @@
+"""Booting, one program, exit statuses, input and output, what is bad."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from guest import TOP, check, run  # noqa: E402
+
+FIRST = ("sh", "-c", "echo $((6*7)); seq 1 100000 | sort -rn | head -1; "
+         "for i in 1 2 3 4; do (sleep 0; echo $i) & done; wait")
+
+
+@pytest.mark.parametrize("options", [("--cpus", "1"), ("--cpus", "2"), ("--cpus", "4"), ("--cpus", "8"),
+                                     ("--mem", "64M"), ("--mem", "512M"), ("--mem", "4G"), ("--mem", "8G")])
+def test_first_light(options):
+    status, out, err = run(*FIRST, options=options)
+    lines = out.decode().split()
+    assert status == 0, err[-4000:]
+    assert lines[:2] == ["42", "100000"] and sorted(lines[2:]) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("script,status", [("exit 7", 7), ("kill -SEGV $$", 139), ("kill -9 $$", 137), ("true", 0)])
+def test_status(script, status):
+    check(["sh", "-c", script], "", status)
+
+
+def test_no_such_program():
+    status, out, err = run("/no/such/program")
+    assert status == 127 and out == b"" and "No such file" in err
+
+
+def test_exact_arguments():
+    words = ["a b", "", "'\"$x`", "new\nline", "\u00e9", "--", "-x"]
+    check(["sh", "-c", 'for a; do printf "[%s]" "$a"; done', "sh", *words], "".join(f"[{w}]" for w in words))
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, 300000])
+def test_stdin_to_stdout(size):
+    data = os.urandom(size)
+    check(["cat"], data, stdin=data)
+
+
+def test_stderr_is_apart():
+    status, out, err = run("sh", "-c", "echo out; echo err >&2")
+    assert (status, out, err) == (0, b"out\n", "err\n")
+
+
+def test_add(tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\necho tool $1\n")
+    (tmp_path / "tool").chmod(0o755)
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "sub" / "file").write_text("inside\n")
+    check(["sh", "-c", "/root/tool x; cat /opt/f/sub/file; stat -c %a /root/tool"], "tool x\ninside\n755\n",
+          options=["--add", str(tmp_path / "tool"), "--add", f"{tmp_path / 'folder'}:/opt/f"])
+
+
+def test_timeout():
+    status, _, _ = run("sleep", "100", limit=4)
+    assert status == 124
+
+
+def test_panic_shows_the_console():
+    status, _, err = run("true", options=["--append", "panic_test=1"])
+    assert status == 70 and "KERNEL PANIC" in err and "backtrace" in err and "boot_thread" in err
+
+
+@pytest.mark.parametrize("fault", ["count", "seal"])
+def test_the_checker_finds_planted_faults(fault):
+    script = "i=0; while [ $i -lt 30 ]; do (x=$i; /bin/true); i=$((i+1)); done"
+    status, _, err = run("sh", "-c", script, options=["--debug", "--append", f"vm.plant={fault}"])
+    assert status == 70 and "KERNEL PANIC: vm check" in err, (status, err[-2000:])
+
+
+def test_unknown_boot_argument():
+    status, _, err = run("true", options=["--append", "no.such=1", "-v"])
+    assert status == 0 and "'no.such' is not known" in err
+
+
+def test_usage_errors():
+    for words in (["--mem", "1M"], ["--cpus", "9"], ["--add", "/no/such/file", "--", "true"], ["ls"]):
+        done = subprocess.run(["./cowslip", "run", *words], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 2 and done.stderr
+
+
+def test_out_of_memory_kills_the_eater():
+    script = "sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done'; echo $?; free > /dev/null && echo alive"
+    status, out, err = run("sh", "-c", script, options=["--mem", "64M", "-v"])
+    assert (status, out) == (0, b"137\nalive\n") and "out of memory: killed process" in err
+
+
+def test_files_do_not_take_all_memory():
+    script = "dd if=/dev/zero of=/tmp/big bs=1M count=100 2>/dev/null; echo $?; rm /tmp/big; echo alive"
+    check(["sh", "-c", script], "1\nalive\n", options=["--mem", "64M"])
+
+
+def test_corrupt_programs(tmp_path):
+    good = bytearray((TOP / "build" / "riscv64" / "user" / "init").read_bytes())
+    for i in range(40):
+        bad = bytearray(good)
+        for at in range(16 + i, 64 + 56 * 6, 7):
+            bad[at] ^= (i * 37 + at) & 0xff
+        (tmp_path / f"bad{i}").write_bytes(bad)
+        (tmp_path / f"bad{i}").chmod(0o755)
+    (tmp_path / "short").write_bytes(good[:100])
+    (tmp_path / "short").chmod(0o755)
+    check(["sh", "-c", "for f in /bad/bad* /bad/short; do $f >/dev/null 2>&1 </dev/null; done; echo alive"], "alive\n",
+          options=["--add", f"{tmp_path}:/bad"])
+
+
+@pytest.mark.parametrize("cpus", ["1", "4"])
+def test_fork_exec_loop_leaks_nothing(cpus):
+    script = ("free() { grep MemFree /proc/meminfo | tr -dc 0-9; }; for i in 1 2 3; do /bin/true; done; a=$(free); i=0; "
+              "while [ $i -lt 150 ]; do /bin/true; i=$((i+1)); done; b=$(free); [ $((a-b)) -le 256 ] && echo same")
+    check(["sh", "-c", script], "same\n", options=["--cpus", cpus, "--debug"], limit=200)
+
+
+def test_proc():
+    status, out, err = run("sh", "-c", "ps; uptime; free; df; mount; top -bn1 | head -3; readlink /proc/self/exe; "
+                           "cat /proc/self/maps; grep -c . /proc/self/status; echo 1 > /proc/sys/vm/check")
+    text = out.decode()
+    assert status == 0, err
+    for word in ("PID", "load average", "Mem:", "tmpfs", "proc on /proc", "CPU:", "/bin/busybox", "[stack]"):
+        assert word in text, text
