@@ -1,5 +1,5 @@
 # Cowslip. `make` builds the kernel and the initramfs, `make qemu` runs them, `make test` tests everything.
-# CPUS=n MEM=512M ARCH=riscv64 TOOLPREFIX=... DEBUG=1 V=1
+# CPUS=n MEM=512M ARCH=riscv64 TOOLPREFIX=... DEBUG=1 V=1. `make check` is what one runs before a commit.
 ARCH ?= riscv64
 CPUS ?= 2
 MEM ?= 512M
@@ -20,16 +20,26 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: all kernel initramfs qemu qemu-gdb test host-test guest-test boot-test clean compile_commands.json
+.PHONY: all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+	clean compile_commands.json
+.DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
 kernel: $(BUILD)/kernel.elf
 
-$(BUILD)/%.c.o: %.c Makefile kernel/arch/$(ARCH)/flags.mk
+COMPILER_SEEN := build/$(ARCH)/seen-$(subst /,_,$(TOOLPREFIX))gcc
+# Too old is said in one line, once, before the compiler says it in hundreds.
+$(COMPILER_SEEN):
+	@mkdir -p $(@D)
+	@v=$$($(KCC) -dumpversion 2>/dev/null) || { echo "$(KCC) is not here: ./cowslip setup installs it (or set TOOLPREFIX=)"; exit 1; }; \
+	[ "$${v%%.*}" -ge 10 ] || { echo "$(KCC) $$v is too old: 10 or newer is needed"; exit 1; }
+	@touch $@
+
+$(BUILD)/%.c.o: %.c Makefile kernel/arch/$(ARCH)/flags.mk | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/%.S.o: %.S Makefile
+$(BUILD)/%.S.o: %.S Makefile kernel/arch/$(ARCH)/flags.mk | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  AS      $<"
 	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
@@ -39,7 +49,7 @@ $(BUILD)/kernel.1: $(OBJECTS) kernel/arch/$(ARCH)/kernel.ld
 	$(Q)$(LINK)
 
 $(BUILD)/ksyms.S: $(BUILD)/kernel.1 tools/ksyms.py
-	$(Q)$(TOOLPREFIX)nm -n $< | python3 tools/ksyms.py > $@
+	$(Q)$(TOOLPREFIX)nm -n $< | python3 tools/ksyms.py > $@.new && mv $@.new $@
 
 $(BUILD)/ksyms.o: $(BUILD)/ksyms.S
 	$(Q)$(KCC) $(ARCH_CFLAGS) -c $< -o $@
@@ -51,7 +61,7 @@ $(BUILD)/kernel.elf: $(OBJECTS) $(BUILD)/ksyms.o kernel/arch/$(ARCH)/kernel.ld
 -include $(OBJECTS:.o=.d)
 
 # ---- programs that run inside ----
-build/$(ARCH)/user/%: user/%.c Makefile
+build/$(ARCH)/user/%: user/%.c Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O2 -Wall -Wextra $(WERROR) -static -s $< -o $@
@@ -66,9 +76,13 @@ compile_commands.json:
 # ---- running ----
 QEMU ?= qemu-system-riscv64
 QEMU_ARGS = -accel tcg,thread=single -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
-qemu: all
+qemu-version:
+	@v=$$($(QEMU) --version 2>/dev/null | sed -n 's/.* version \([0-9.]*\).*/\1/p'); \
+	[ -n "$$v" ] || { echo "$(QEMU) is not here: ./cowslip setup installs it (or set QEMU=)"; exit 1; }; \
+	[ "$${v%%.*}" -ge 7 ] || { echo "QEMU $$v is too old: 7.0 or newer is needed"; exit 1; }
+qemu: all qemu-version
 	$(QEMU) $(QEMU_ARGS)
-qemu-gdb: all
+qemu-gdb: all qemu-version
 	@echo "in another terminal: gdb-multiarch $(BUILD)/kernel.elf -ex 'target remote :1234'"
 	$(QEMU) $(QEMU_ARGS) -s -S
 
@@ -83,17 +97,19 @@ $(HOST)/%: test/host/%.c $(shell find kernel -name '*.[ch]') Makefile
 	$(Q)$(CC) $(HOST_CFLAGS) $< -o $@ -lcmocka
 
 GUEST_TESTS := $(patsubst test/guest/%.c,build/$(ARCH)/guest/%,$(wildcard test/guest/*.c))
-build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile
+build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
 
 host-tests: $(HOST_TESTS)
 guest-tests: $(GUEST_TESTS)
-host-test: host-tests
-	@for t in $(HOST_TESTS); do $$t || exit 1; done
 test:
 	./cowslip test
+check:
+	./cowslip test --quick
+host-test guest-test boot-test:
+	./cowslip test $(@:-test=/)
 
 clean:
 	rm -rf build compile_commands.json

@@ -19,8 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX 4096
-
 static char *default_shell[] = {"-sh", NULL};
 
 /* The whole file and a NUL behind it, or NULL. */
@@ -28,10 +26,10 @@ static char *slurp(const char *path, size_t *size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t room = 4096, n = 0;
-    char *buf = malloc(room);
+    char *buf = fd >= 0 ? malloc(room) : NULL;
     ssize_t got;
 
-    if (fd < 0 || !buf)
+    if (!buf)
         return NULL;
     while ((got = read(fd, buf + n, room - n - 1)) > 0) {
         n += (size_t)got;
@@ -47,10 +45,14 @@ static char *slurp(const char *path, size_t *size)
 /* Splits text into its NUL-ended parts. */
 static char **split(char *text, size_t size)
 {
-    char **parts = calloc(ARGS_MAX + 1, sizeof *parts);
     size_t count = 0;
+    char **parts;
 
-    for (char *p = text; parts && p < text + size && count < ARGS_MAX; p += strlen(p) + 1)
+    for (size_t i = 0; i < size; i++)
+        count += text[i] == 0;
+    parts = calloc(count + 2, sizeof *parts); /* the last one may lack its NUL */
+    count = 0;
+    for (char *p = text; parts && p < text + size; p += strlen(p) + 1)
         parts[count++] = p;
     return parts;
 }
@@ -164,7 +166,7 @@ static int wait_for(pid_t child)
 int main(void)
 {
     char *argv_text, *stdio, **argv = default_shell;
-    size_t size;
+    size_t size, stdio_size;
     pid_t child;
     int status;
 
@@ -174,15 +176,17 @@ int main(void)
     set_environment();
     set_hostname();
     argv_text = slurp("/run/cowslip/cmd", &size);
-    stdio = slurp("/run/cowslip/stdio", &(size_t){0});
+    stdio = slurp("/run/cowslip/stdio", &stdio_size);
+    if (!stdio || stdio_size < 3)
+        stdio = "ttt";
     if (argv_text && size > 0)
         argv = split(argv_text, size);
     syscall(SYS_reboot, 0xfee1dead, 672274793, 0xa1b2c3d4, "ready");
     child = fork();
     if (child == 0)
-        run(argv, stdio && strlen(stdio) >= 3 ? stdio : "ttt");
+        run(argv, stdio);
     if (child < 0)
         perror("init: fork");
     status = child < 0 ? 70 : wait_for(child);
-    leave(argv == default_shell ? 0 : status);
+    leave(argv == default_shell && stdio[0] == 't' ? 0 : status);
 }

@@ -70,7 +70,7 @@ void vm_plant_init(void)
 
 bool vm_plant(const char *name)
 {
-    return planted && strcmp(planted, name) == 0 && atomic_fetch_sub(&plant_countdown, 1) == 0;
+    return planted && strcmp(planted, name) == 0 && atomic_fetch_sub(&plant_countdown, 1) <= 0;
 }
 #endif
 

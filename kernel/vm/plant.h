@@ -1,6 +1,6 @@
 /*
- * Planted faults: with vm.plant=NAME a debug build makes one known mistake, once,
- * so that the tests can see the checker find it. Nothing in release builds.
+ * Planted faults: with vm.plant=NAME a debug build makes one known mistake, after a
+ * while each time, so that the tests can see the checker find it. Nothing in release builds.
  */
 #pragma once
 #include "lib/types.h"

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     packages.fetch(args.arch)
     kernel = build.kernel(args.arch, args.debug)
     base = build.initramfs(args.arch)
-    stdio = qemu.stdio_kinds(args.cmd is None)
+    stdio = qemu.stdio_kinds()
     extra = initramfs.write_extra(args.add, args.cmd, stdio, environment())
     with tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as folder:
         initrd = Path(folder) / "initramfs.cpio"
@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
             say(" ".join(words))
         if args.gdb:
             say(f"waiting for: gdb-multiarch {kernel} -ex 'target remote :1234'")
-        session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source())
+        session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source(),
+                               args.cmd is None, slow=args.gdb)
         return session.run()
 
 

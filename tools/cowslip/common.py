@@ -21,8 +21,8 @@ class Stop(Exception):
         self.status = status
 
 
-def say(message: str) -> None:
-    print(f"cowslip: {message}", file=sys.stderr, flush=True)
+def say(message: str, end: str = "\n") -> None:
+    print(f"cowslip: {message}", end=end, file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -2,16 +2,19 @@
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Iterable
+
+from .common import say
 
 
 class Archive:
     """An archive under way. Names are relative to the root."""
 
-    def __init__(self, out: BinaryIO):
+    def __init__(self, out: BinaryIO, there: Iterable[str] = ()):
+        """there: folders that the guest has already; they stay as they are."""
         self.out = out
         self.ino = 1
-        self.seen = set()
+        self.seen = set(there)
 
     def _entry(self, name: str, mode: int, data: bytes, mtime: int = 0, rdev: int = 0) -> None:
         raw = name.encode("utf-8", "surrogateescape") + b"\0"
@@ -46,13 +49,16 @@ class Archive:
         if stat.S_ISLNK(s.st_mode):
             self.link(name, os.readlink(host))
         elif stat.S_ISDIR(s.st_mode):
-            self.parents(name)
-            self.seen.add(name)
-            self._entry(name, s.st_mode, b"", int(s.st_mtime))
+            if name and name not in self.seen:
+                self.parents(name)
+                self.seen.add(name)
+                self._entry(name, s.st_mode, b"", int(s.st_mtime))
             for child in sorted(os.listdir(host)):
                 self.add(host / child, f"{name}/{child}" if name else child)
         elif stat.S_ISREG(s.st_mode):
             self.file(name, host.read_bytes(), stat.S_IMODE(s.st_mode), int(s.st_mtime))
+        else:
+            say(f"--add: {host} is no file, folder or link: left out")
 
     def end(self) -> None:
         self.ino = 0

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from . import packages
 from .common import BUILD, EX_USAGE, TOP, Stop
 from .cpio import Archive
 
@@ -39,9 +40,11 @@ def write_base(arch: str, tree: Path, out: Path) -> None:
     a.add(BUILD / arch / "user" / "init", "init")
     for f in sorted((TOP / "user" / "etc").iterdir()):
         a.file(f"etc/{f.name}", f.read_bytes())
-    busybox = next(p for p in (tree / "usr/bin/busybox", tree / "bin/busybox") if p.exists())
-    a.file("bin/busybox", busybox.read_bytes(), 0o755)
-    for name in applets(busybox):
+    for package in packages.GUEST:
+        for path in package.take:
+            source, _, name = path.partition(":")
+            a.add(tree / source, name or source)
+    for name in applets(tree / "usr/bin/busybox"):
         a.link(name, os.path.relpath("bin/busybox", os.path.dirname(name)))
     a.end()
     temporary = out.with_suffix(".new")
@@ -66,10 +69,13 @@ def parse_add(spec: str) -> Tuple[Path, str]:
 
 def write_extra(adds: List[str], cmd: Optional[List[str]], stdio: str, env: Dict[str, str]) -> bytes:
     buf = io.BytesIO()
-    a = Archive(buf)
+    a = Archive(buf, [*FOLDERS, "usr", "var"])
     for spec in adds:
         host, name = parse_add(spec)
-        a.add(host, name)
+        try:
+            a.add(host, name)
+        except OSError as e:
+            raise Stop(f"--add: {e.filename}: {e.strerror}", EX_USAGE) from e
     if cmd is not None:
         a.file("run/cowslip/cmd", b"".join(os.fsencode(w) + b"\0" for w in cmd))
     a.file("run/cowslip/stdio", stdio.encode())

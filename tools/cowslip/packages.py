@@ -2,7 +2,7 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from .common import BUILD, EX_UNAVAILABLE, Progress, Stop, say
 
@@ -10,22 +10,62 @@ SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN_ARCH = {"riscv64": "riscv64"}
 
-# What the guest has: package -> what it is for.
-GUEST: Dict[str, str] = {"busybox-static": "the shell and tools of the guest"}
+class Guest(NamedTuple):
+    """A package of the guest: which of its files and folders the guest's root gets, as PATH or PATH:PATH-IN-GUEST."""
+    name: str
+    why: str
+    take: Tuple[str, ...]
+
+
+GUEST = [
+    Guest("busybox-static", "the shell and tools of the guest", ("usr/bin/busybox:bin/busybox",)),
+]
+
+
+class Source(NamedTuple):
+    """An archive in apt's settings."""
+    uri: str
+    suite: str
+    components: Tuple[str, ...]
+
+
+def one_line_sources(text: str) -> List[Source]:
+    """The form of sources.list: deb [OPTIONS] URI SUITE COMPONENT..."""
+    found = re.findall(r"^[ \t]*deb[ \t]+(?:\[[^]\n]*\][ \t]+)?(\S+)[ \t]+(\S+)([^#\n]*)", text, re.M)
+    return [Source(uri, suite, tuple(rest.split())) for uri, suite, rest in found]
+
+
+def deb822_sources(text: str) -> List[Source]:
+    """The form of *.sources: paragraphs of NAME: VALUES, where a line that begins with a space goes on."""
+    out = []
+    text = re.sub(r"^#.*\n?", "", text, flags=re.M)
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        joined = re.sub(r"\n[ \t]+", " ", paragraph)
+        fields = {k.lower(): v.split() for k, v in re.findall(r"^([A-Za-z-]+):(.*)$", joined, re.M)}
+        if "deb" in fields.get("types", []) and fields.get("enabled", ["yes"])[0].lower() not in ("no", "false", "0"):
+            out += [Source(uri, suite, tuple(fields.get("components", ())))
+                    for uri in fields.get("uris", []) for suite in fields.get("suites", [])]
+    return out
+
+
+def debian_mirror(sources: List[Source]) -> Optional[str]:
+    """The archive that is most likely Debian's main one: by its address, else by its suite; not that of security updates."""
+    usable = [s for s in sources if "main" in s.components and "security" not in s.uri + s.suite and
+              re.match(r"(https?|ftp|file|mirror\+\w+):", s.uri)]
+    likely = ([s for s in usable if re.search(r"/debian/?$", s.uri)] or
+              [s for s in usable if s.suite in ("bookworm", "trixie", "stable", "testing", "sid")])
+    return likely[0].uri.rstrip("/") if likely else None
 
 
 def mirror() -> Optional[str]:
     """Where this machine's own apt gets Debian from."""
-    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
-    for f in files:
-        if not f.is_file():
-            continue
-        for line in f.read_text(errors="replace").splitlines():
-            found = (re.match(r"\s*URIs:\s*(\S+)", line) if f.suffix == ".sources" else
-                     re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)", line))
-            if found and "security" not in found.group(1):
-                return found.group(1).rstrip("/")
-    return None
+    folder = Path("/etc/apt/sources.list.d")
+    sources: List[Source] = []
+    for f in [*sorted(folder.glob("*.sources")), Path("/etc/apt/sources.list"), *sorted(folder.glob("*.list"))]:
+        if f.is_file():
+            text = f.read_text(errors="replace")
+            sources += deb822_sources(text) if f.suffix == ".sources" else one_line_sources(text)
+    return debian_mirror(sources)
 
 
 def apt_options(arch: str, state: Path) -> List[str]:
@@ -53,8 +93,11 @@ def run(words: List[str], where: Path) -> None:
     done = subprocess.run(words, cwd=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)
     if done.returncode:
-        raise Stop(f"{done.stdout.strip()}\ncowslip: the guest's packages cannot be fetched (Debian {SUITE}: "
-                   f"{' '.join(GUEST)})", EX_UNAVAILABLE)
+        for line in done.stdout.splitlines():
+            if line.startswith(("E:", "Err:", "dpkg-deb:")):
+                say(line)
+        raise Stop(f"the guest's packages cannot be fetched, and are not here: Debian {SUITE}, "
+                   f"{' '.join(p.name for p in GUEST)}; the network is needed once", EX_UNAVAILABLE)
 
 
 def folder(arch: str) -> Path:
@@ -64,23 +107,23 @@ def folder(arch: str) -> Path:
 def fetch(arch: str) -> Path:
     """The packages' files, unpacked in one tree; fetched if they are not there."""
     tree = folder(arch)
-    missing = [p for p in GUEST if not (tree / f".{p}").exists()]
+    missing = [p for p in GUEST if not (tree / f".{p.name}").exists()]
     if not missing:
         return tree
     for p in missing:
-        say(f"fetching {p} for {arch} (Debian {SUITE}): {GUEST[p]}")
+        say(f"fetching {p.name} for {arch} (Debian {SUITE}): {p.why}")
     tree.mkdir(parents=True, exist_ok=True)
     with Progress("fetching"):
         state = prepare(arch)
         options = apt_options(arch, state)
         run(["apt-get", *options, "update"], state)
         for p in missing:
-            for old in state.glob(f"{p}_*.deb"):
+            for old in state.glob(f"{p.name}_*.deb"):
                 old.unlink()
-            run(["apt-get", *options, "download", p], state)
-            debs = list(state.glob(f"{p}_*.deb"))
+            run(["apt-get", *options, "download", p.name], state)
+            debs = list(state.glob(f"{p.name}_*.deb"))
             if not debs:
-                raise Stop(f"{p} was not downloaded", EX_UNAVAILABLE)
+                raise Stop(f"{p.name} was not downloaded", EX_UNAVAILABLE)
             run(["dpkg-deb", "-x", str(debs[0]), str(tree)], state)
-            (tree / f".{p}").touch()
+            (tree / f".{p.name}").touch()
     return tree

@@ -2,18 +2,22 @@
 `cowslip test`: host tests, guest tests on this machine's Linux and in Cowslip,
 boot tests. Every run of QEMU has a time limit; what fails shows its output.
 """
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
 from . import build
-from .common import BUILD, TOP, say
+from .common import BUILD, TOP, Progress, say
 
 ARCH = "riscv64"
 GUEST_LIMIT = 300  # seconds for all guest tests in one boot
+BOOT_LIMIT = 1500  # seconds for all boot tests
+QUICK_BOOT = "test_first_light[options0]"
 
 
 class Result(NamedTuple):
@@ -57,19 +61,15 @@ def tap_run(words: List[str], limit: float, programs: int = 1) -> Result:
     return Result(ok, bad, text)
 
 
-PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]  # Debian's belongs to Debian's Python
+PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"]  # Debian's pytest is that one's
 
 
-def pytest_names() -> List[str]:
-    _, text = execute([*PYTEST, "--collect-only", "test/boot"], 60)
-    return [line for line in text.splitlines() if "::" in line]
-
-
-def pytest(names: List[str], limit: float) -> Result:
-    status, text = execute([*PYTEST, *names], limit)
-    ok = sum(int(n) for n in re.findall(r"(\d+) passed", text)[-1:])
-    bad = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", text))
-    return Result(ok, bad if bad or status == 0 else 1, text)
+def boot_names(run: "Run") -> List[str]:
+    """As pytest names them: FILE::TEST[PARAMETERS]."""
+    status, text = execute([*PYTEST, "-q", "--co", "test/boot"], 60)
+    if status:
+        run.add("boot, collecting the tests", Result(0, 1, text), 0)
+    return [line for line in text.splitlines() if line.startswith("test/boot/") and "::" in line]
 
 
 class Run:
@@ -80,21 +80,22 @@ class Run:
         self.passed += result.passed
         self.failed += result.failed
         word = "FAILED" if result.failed else "ok"
-        print(f"{name:44} {word:6} {result.passed:5} passed {seconds:7.1f} s", flush=True)
-        if result.failed:
+        print(f"{name[:64]:64} {word:6} {result.passed:5} passed {seconds:7.1f} s", flush=True)
+        if result.failed and result.output:
             print(result.output, flush=True)
 
     def do(self, name: str, what, *args) -> None:
         start = time.monotonic()
-        self.add(name, what(*args), time.monotonic() - start)
+        with Progress(name):
+            result = what(*args)
+        self.add(name, result, time.monotonic() - start)
 
 
 def host_tests(run: Run, patterns: List[str]) -> None:
     programs = sorted(p.stem for p in (TOP / "test" / "host").glob("test_*.c"))
     programs = [p for p in programs if wanted(f"host/{p}", patterns)]
-    if not programs:
-        return
-    build.make("building the host tests", [f"build/host-{ARCH}/{p}" for p in programs])
+    if programs:
+        build.make("building the host tests", [f"build/host-{ARCH}/{p}" for p in programs])
     for p in programs:
         run.do(f"host/{p}", cmocka, [str(BUILD / f"host-{ARCH}" / p)], 600)
     scripts = sorted((TOP / "test" / "host").glob("test_*.py"))
@@ -126,12 +127,34 @@ def guest_tests(run: Run, patterns: List[str]) -> None:
                                "sh", "-c", script], GUEST_LIMIT + 60, len(programs))
 
 
+def boot_name(name: str) -> str:
+    return name.replace("test/boot/", "boot/").replace(".py::", "/")
+
+
 def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
-    names = [n for n in pytest_names() if wanted(f"boot/{n}", patterns)]
-    if quick and not patterns:
-        names = [n for n in names if "test_first_light" in n][:1]
-    if names or not patterns:
-        run.do(f"boot, {len(names)} tests", pytest, names or ["test/boot"], 1500)
+    """One line for each test as it ends; what the failing ones said comes last."""
+    names = [n for n in boot_names(run) if wanted(boot_name(n), [QUICK_BOOT] if quick else patterns)]
+    if not names:
+        return
+    with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
+        limit = threading.Timer(BOOT_LIMIT, child.kill)
+        limit.start()
+        ran, text, start = 0, [], time.monotonic()
+        for line in child.stdout:
+            text.append(line.decode(errors="replace"))
+            ended = re.match(r"(test/boot/.*) (PASSED|FAILED|ERROR|SKIPPED) +\[ *\d+%\]", text[-1])
+            if ended:
+                good = ended.group(2) in ("PASSED", "SKIPPED")
+                run.add(boot_name(ended.group(1)), Result(int(ended.group(2) == "PASSED"), int(not good), ""),
+                        time.monotonic() - start)
+                ran, start = ran + 1, time.monotonic()
+        limit.cancel()
+    report = "".join(text)
+    if child.returncode:
+        print(report[max(0, report.find("= FAILURES")):], flush=True)
+    if ran < len(names):
+        run.add("boot, tests that never ended", Result(0, len(names) - ran, report[-4000:]), time.monotonic() - start)
 
 
 def run(quick: bool, patterns: List[str]) -> int:
