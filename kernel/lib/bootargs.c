@@ -23,7 +23,7 @@ static const struct {
     {"cowslip.trace", "1: log each system call that the kernel does not have"},
     {"maxproc", "how many processes there may be"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
-    {"vm.plant", "count or seal: makes that mistake, for the checker to find (debug builds)"},
+    {"vm.plant", "count: skips counting pages, for the checker to find (debug builds)"},
 };
 
 static bool is_known(const char *name)
