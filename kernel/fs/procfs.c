@@ -261,9 +261,10 @@ static int proc_follow(struct vnode *v, struct dentry **out)
 
 /* ---- directories ---- */
 
+typedef int emit_fn(void *arg, const char *name, size_t len, u64 ino, unsigned type, u64 next);
 struct listing {
     u64 *pos;
-    int (*emit)(void *arg, const char *name, size_t len, u64 ino, unsigned type, u64 next);
+    emit_fn *emit;
     void *arg;
 };
 
@@ -353,8 +354,7 @@ static void list_fds(struct listing *l, const struct proc_node *dir)
     file_table_put(files);
 }
 
-static int proc_iterate(struct file *f, u64 *pos,
-                        int (*emit)(void *arg, const char *name, size_t len, u64 ino, unsigned type, u64 next), void *arg)
+static int proc_iterate(struct file *f, u64 *pos, emit_fn *emit, void *arg)
 {
     struct proc_node *n = node_of(f->vnode), root = {.kind = PROC_ROOT};
     struct listing l = {pos, emit, arg};

@@ -29,9 +29,10 @@ struct proc_entry {
     u32 mode;
     enum proc_kind kind;  /* PROC_ENTRY: one of the following; else a directory of its own kind */
     bool guarded;         /* only for who may look into the process */
+    bool write_unlocked;  /* written without the file's position lock: not opened for reading at the same time */
     bool process_only;    /* not in /proc/PID/task/TID */
     int (*show)(struct text *t, struct process *p);                             /* a file */
-    int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* … only NULL: of the whole process */
+    int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* NULL: of the whole process */
     int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
     ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
     int (*follow)(struct process *p, struct dentry **out);                      /* … and where it leads */

@@ -81,11 +81,13 @@ static int show_regions(struct text *t, struct process *p, bool memory)
     char *path = kmem_alloc(PATH_MAX);
     struct region r;
 
-    for (vaddr_t va = 0; vm && path && !t->failed && !signal_fatal_pending() && vm_region_find(vm, va, &r); va = r.end) {
+    for (vaddr_t va = 0; vm && path && vm_region_find(vm, va, &r); va = r.end) {
         show_region(t, vm, &r, path);
         if (memory)
             show_region_memory(t, vm, &r);
         vm_region_release(&r);
+        if (t->failed || signal_fatal_pending())
+            break;
     }
     if (vm)
         vmspace_put(vm);

@@ -1,4 +1,4 @@
-/* /proc/PID and /proc/PID/task/TID: figures and names. A process that has ended meanwhile has none: zeros, or no text. */
+/* /proc/PID and /proc/PID/task/TID: figures and names. Of a process that has ended meanwhile: zeros, or no text. */
 #include "fs/procfs.h"
 #include "fs/tty.h"
 #include "lib/string.h"
@@ -38,7 +38,9 @@ static void figures_get(struct process *p, struct figures *f)
 
 static char thread_state(const struct thread *t)
 {
-    switch (t->state) {
+    u32 state = atomic_load(&t->state);
+
+    switch (state) {
     case THREAD_NEW:
     case THREAD_RUNNABLE:
     case THREAD_RUNNING:
@@ -148,10 +150,12 @@ static int show_stat(struct text *t, struct process *p, struct thread *only)
     figures_get(p, &m);
     usage_get(p, only, &self);
     process_usage(p, true, &children);
-    text_add(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu ", s.id, s.comm, s.state,
-             s.ppid, s.pgid, s.sid, s.tty, s.foreground ? (int)s.foreground : -1, self.minor, children.minor,
-             self.utime / TICK_NS, self.stime / TICK_NS, children.utime / TICK_NS, children.stime / TICK_NS, 20 + s.nice,
-             s.nice, s.threads, p->start_ns / TICK_NS, m.size_pages * PAGE_SIZE, m.resident_pages);
+    text_add(t, "%u (%s) %c %u %u %u %u %d 0 ", s.id, s.comm, s.state, s.ppid, s.pgid, s.sid, s.tty,
+             s.foreground ? (int)s.foreground : -1);
+    text_add(t, "%lu %lu 0 0 %lu %lu %lu %lu ", self.minor, children.minor, self.utime / TICK_NS, self.stime / TICK_NS,
+             children.utime / TICK_NS, children.stime / TICK_NS);
+    text_add(t, "%d %d %u 0 %lu %lu %lu ", 20 + s.nice, s.nice, s.threads, p->start_ns / TICK_NS,
+             m.size_pages * PAGE_SIZE, m.resident_pages);
     text_add(t, "18446744073709551615 0 0 0 0 0 %lu %lu %lu %lu 0 0 0 %u %u 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
              signals.thread & INT32_MAX, signals.blocked & INT32_MAX, signals.ignored & INT32_MAX,
              signals.caught & INT32_MAX, only ? (u32)-1 : p->exit_signal, s.cpu, p->exit_status);
@@ -189,8 +193,8 @@ static void show_credentials(struct text *t, struct process *p)
 {
     struct cred c = proc_cred(p);
 
-    text_add(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c.uid, c.euid, c.suid, c.fsuid, c.gid,
-             c.egid, c.sgid, c.fsgid);
+    text_add(t, "Uid:\t%u\t%u\t%u\t%u\n", c.uid, c.euid, c.suid, c.fsuid);
+    text_add(t, "Gid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c.gid, c.egid, c.sgid, c.fsgid);
     for (u32 i = 0; i < c.group_count; i++)
         text_add(t, "%u ", c.groups[i]);
     text_add(t, "\n");
@@ -203,10 +207,11 @@ static void show_memory(struct text *t, struct process *p)
     figures_get(p, &m);
     if (m.size_pages == 0)
         return;
-    text_add(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8u kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", m.size_pages * KIB,
-             m.size_pages * KIB, 0, m.resident_pages * KIB, m.resident_pages * KIB);
-    text_add(t, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t%8u kB\nVmSwap:\t%8u kB\n", m.data_pages * KIB,
-             m.stack_pages * KIB, m.text_pages * KIB, 0, 0);
+    text_add(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8u kB\n", m.size_pages * KIB, m.size_pages * KIB, 0);
+    text_add(t, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", m.resident_pages * KIB, m.resident_pages * KIB);
+    text_add(t, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\n", m.data_pages * KIB, m.stack_pages * KIB,
+             m.text_pages * KIB);
+    text_add(t, "VmLib:\t%8u kB\nVmSwap:\t%8u kB\n", 0, 0);
 }
 
 static void show_signals(struct text *t, struct process *p, struct thread *only)
@@ -225,8 +230,8 @@ static int show_status(struct text *t, struct process *p, struct thread *only)
     snapshot_get(p, only, &s);
     text_add(t, "Name:\t");
     text_add_escaped(t, s.comm, "\n\\");
-    text_add(t, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", proc_umask(p),
-             s.state, state_name(s.state), s.pid, s.id, s.ppid);
+    text_add(t, "\nUmask:\t%04o\nState:\t%c (%s)\n", proc_umask(p), s.state, state_name(s.state));
+    text_add(t, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", s.pid, s.id, s.ppid);
     show_credentials(t, p);
     show_memory(t, p);
     text_add(t, "Threads:\t%u\n", s.threads);

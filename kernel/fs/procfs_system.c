@@ -97,8 +97,8 @@ static int show_cpuinfo(struct text *t, struct process *p)
 {
     (void)p;
     for (unsigned i = 0; i < cpu_count; i++)
-        text_add(t, "processor\t: %u\nhart\t\t: %u\nmodel name\t: %s\nisa\t\t: %s\n\n", i, cpus[i].hw_id, platform.model,
-                 ARCH_ISA);
+        text_add(t, "processor\t: %u\nhart\t\t: %u\nmodel name\t: %s\nisa\t\t: %s\n\n", i, cpus[i].hw_id,
+                 platform.model, ARCH_ISA);
     return 0;
 }
 
@@ -333,7 +333,7 @@ static const struct proc_entry kernel_entries[] = {
     {.name = NULL}};
 static const struct proc_entry vm_entries[] = {
     {.name = "overcommit_memory", .mode = FILE_MODE, .show = show_overcommit},
-    {.name = "check", .mode = S_IFREG | 0644, .show = show_check, .write = write_check},
+    {.name = "check", .mode = S_IFREG | 0644, .write_unlocked = true, .show = show_check, .write = write_check},
     {.name = NULL}};
 static const struct proc_entry sys_entries[] = {
     {.name = "kernel", .mode = DIR_MODE, .children = kernel_entries},

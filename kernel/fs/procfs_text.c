@@ -146,10 +146,16 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
 static int proc_open(struct file *f, void *priv)
 {
     struct proc_node *n = f->vnode->priv;
-    bool guarded = n->kind == PROC_FDINFO || n->entry->guarded;
 
     (void)priv;
-    return guarded && !proc_may_look(n->process) ? -EACCES : 0;
+    if (n->kind == PROC_FDINFO)
+        return proc_may_look(n->process) ? 0 : -EACCES;
+    if (n->entry->guarded && !proc_may_look(n->process))
+        return -EACCES;
+    if (n->entry->write_unlocked && f->readable && f->writable)
+        return -EINVAL;
+    f->stream = !f->readable; /* a value that is written has no position */
+    return 0;
 }
 
 static void proc_release(struct file *f)

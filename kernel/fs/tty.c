@@ -118,7 +118,7 @@ static struct patience patience_of(struct tty *t, size_t n)
     return p;
 }
 
-static int sleep(struct tty *t, size_t want, u64 gap_ns)
+static int sleep_for(struct tty *t, size_t want, u64 gap_ns)
 {
     u64 deadline = gap_ns ? arch_time_ns() + gap_ns : UINT64_MAX;
 
@@ -135,13 +135,13 @@ static int wait_for_input(struct tty *t, const struct patience *p, bool nonblock
     if (nonblock)
         return ready(t, 1) ? 0 : -EAGAIN;
     if (p->want == 0) {
-        err = sleep(t, 1, p->gap_ns);
+        err = sleep_for(t, 1, p->gap_ns);
     } else if (p->gap_ns == 0) {
-        err = sleep(t, p->want, 0);
+        err = sleep_for(t, p->want, 0);
     } else {
-        err = sleep(t, 1, 0); /* the time runs from the first byte */
+        err = sleep_for(t, 1, 0); /* the time runs from the first byte */
         while (!err && !ready(t, p->want))
-            err = sleep(t, count(t) + 1, p->gap_ns);
+            err = sleep_for(t, count(t) + 1, p->gap_ns);
     }
     return err == -ETIMEDOUT ? 0 : err;
 }

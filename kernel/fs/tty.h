@@ -85,12 +85,12 @@ void line_input(struct tty *t, u8 c, struct tty_effects *e);
 bool line_ready(const struct tty *t, size_t want);
 /* Bytes that could be read; those of all lines in canonical mode. */
 size_t line_count(const struct tty *t);
-/* Takes up to n bytes, no more than a line in canonical mode; the bytes. *end: a read returns now, as the line, the file
- * or all there was has ended. */
+/* Takes up to n bytes, no more than a line in canonical mode; the bytes. *end: a read returns now, as the line, the
+ * file or all there was has ended. */
 size_t line_read(struct tty *t, u8 *buf, size_t n, bool *end);
 void line_flush_input(struct tty *t);
 void line_mode_changed(struct tty *t, u32 old_lflag);
-/* Output processing: what of the n bytes in found room in out, which has `size` bytes (8 or more); *made of them used. */
+/* Output processing: how many of the n bytes found room in out, of `size` bytes (8 or more); *made of them are used. */
 size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size, size_t *made);
 
 /* ---- tty_edit.c: echo, and editing of the line [canon, head) that is being typed; lock held ---- */

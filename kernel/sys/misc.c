@@ -193,8 +193,8 @@ static void __noreturn leave(unsigned status)
     arch_poweroff(status);
 }
 
-/* RESTART2 with "ready": tells the host that the boot is over. With "exit=N": power off with status N, for who runs this
- * in an emulator; else a restart. */
+/* RESTART2 with "ready": tells the host that the boot is over. With "exit=N": power off with status N, for who runs
+ * this in an emulator; else a restart. */
 static s64 restart_with(vaddr_t words)
 {
     char command[32];
