@@ -541,6 +541,7 @@ int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags,
         return err;
     }
     a->filename = filename;
+    vm_check_debug("before exec");
     err = exec_file(f, a, frame);
     args_free(a);
     if (!err)

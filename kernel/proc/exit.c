@@ -184,6 +184,7 @@ static void last_thread_exits(struct process *p)
     if (p->session->sid == p->pid)
         tty_hangup_session(p);
     leave_family(p);
+    vm_check_debug("before exit"); /* while what the process has done to its tables can still be seen */
     release_parts(p);
     vm_check_debug("exit");
     become_zombie(p);

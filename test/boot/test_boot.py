@@ -66,7 +66,7 @@ def test_panic_shows_the_console():
     assert status == 70 and "KERNEL PANIC" in err and "backtrace" in err and "boot_thread" in err
 
 
-@pytest.mark.parametrize("fault", ["count"])
+@pytest.mark.parametrize("fault", ["count", "seal"])
 def test_the_checker_finds_planted_faults(fault):
     script = "i=0; while [ $i -lt 30 ]; do (x=$i; /bin/true); i=$((i+1)); done"
     status, _, err = run("sh", "-c", script, options=["--debug", "--append", f"vm.plant={fault}"])
