@@ -87,14 +87,36 @@ qemu-gdb: all qemu-version
 	$(QEMU) $(QEMU_ARGS) -s -S
 
 # ---- tests ----
-HOST_CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-compare $(WERROR) \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -DCOWSLIP_HOST -DCOWSLIP_DEBUG \
+HOST_WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-compare $(WERROR)
+HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+HOST_CFLAGS := -std=gnu17 -O1 -g $(HOST_WARNINGS) $(HOST_SANITIZE) -DCOWSLIP_HOST -DCOWSLIP_DEBUG \
 	-Ikernel -Ikernel/arch/$(ARCH)/include
-HOST_TESTS := $(patsubst test/host/%.c,$(HOST)/%,$(wildcard test/host/test_*.c))
-$(HOST)/%: test/host/%.c $(shell find kernel -name '*.[ch]') Makefile
+HOST_TESTS := $(filter-out $(HOST)/test_vm%,$(patsubst test/host/%.c,$(HOST)/%,$(wildcard test/host/test_*.c)))
+$(HOST_TESTS): $(HOST)/%: test/host/%.c $(shell find kernel -name '*.[ch]') Makefile
 	@mkdir -p $(@D)
 	@echo "  HOSTCC  $<"
 	$(Q)$(CC) $(HOST_CFLAGS) $< -o $@ -lcmocka
+
+# kernel/vm built natively, for each machine's entries, in its own geometry and in a small one.
+VM_SOURCES := $(filter-out kernel/vm/uaccess.c,$(wildcard kernel/vm/*.c)) test/host/machine.c
+VM_VARIANTS := riscv64 x86_64 riscv64-small x86_64-small
+VM_SMALL_riscv64 := 3
+VM_SMALL_x86_64 := 2
+VM_CFLAGS := -std=gnu17 -O2 -g $(HOST_WARNINGS) -DCOWSLIP_HOST -DCOWSLIP_DEBUG -fno-builtin-printf -Ikernel -Itest/host
+# 1: variant, 2: machine, 3: more flags, 4: program
+define vm_variant
+build/host-vm/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  HOSTCC  $$< ($(1))"
+	$$(Q)$$(CC) $$(VM_CFLAGS) $(3) -DHOST_ARCH='"$(1)"' -Ikernel/arch/$(2)/include -MMD -MP -c $$< -o $$@
+build/host-vm/$(1)/$(4): $(VM_SOURCES:%.c=build/host-vm/$(1)/%.o) build/host-vm/$(1)/test/host/$(4).o
+	$$(Q)$$(CC) $(3) $$^ -o $$@ -lcmocka -lpthread
+HOST_VM_TESTS += build/host-vm/$(1)/$(4)
+-include $(shell find build/host-vm/$(1) -name '*.d' 2>/dev/null)
+endef
+machine_of = $(patsubst %-small,%,$(1))
+$(foreach v,$(VM_VARIANTS),$(eval $(call vm_variant,$(v),$(call machine_of,$(v)),$(HOST_SANITIZE) \
+	$(if $(filter %-small,$(v)),-DPT_BITS=$(VM_SMALL_$(call machine_of,$(v)))),test_vm)))
 
 GUEST_TESTS := $(patsubst test/guest/%.c,build/$(ARCH)/guest/%,$(wildcard test/guest/*.c))
 build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
@@ -102,7 +124,7 @@ build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(CO
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
 
-host-tests: $(HOST_TESTS)
+host-tests: $(HOST_TESTS) $(HOST_VM_TESTS)
 guest-tests: $(GUEST_TESTS)
 test:
 	./cowslip test

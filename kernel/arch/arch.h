@@ -30,6 +30,7 @@ struct cpu *arch_this_cpu(void);
 struct thread *arch_current(void);
 bool arch_irq_save(void);
 void arch_irq_restore(bool on);
+void arch_cpu_relax(void);
 #endif
 /* Sleeps until an interrupt is pending. Called with interrupts off; returns with them off and the interrupt not yet taken. */
 void arch_cpu_idle(void);

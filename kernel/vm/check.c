@@ -7,9 +7,9 @@
  *  (1) a table, root or data page has as many references as there are entries
  *      that point to it (page_zero one more); an object's page at least one
  *      more than that, and at most PINS_MAX more (reads and writes in flight);
- *  (2,3) a walkable edge to a table that is not exclusive leads to a sealed
- *      table, and a sealed table lets no write through; a leaf that can be
- *      written on an exclusive path has a page of its own or an object's;
+ *  (2,3) an edge that lets writes through to a table that is not exclusive leads
+ *      to a sealed table, and a sealed table lets no write through; a leaf that
+ *      can be written on an exclusive path has a page of its own or an object's;
  *  - counts of used entries, levels and kinds agree; nothing free is mapped.
  */
 #include "vm/check.h"
@@ -167,14 +167,14 @@ static void check_leaf(struct walk *w, struct page *t, unsigned i, pte_t e, bool
         broken(w, "writable leaf %u of table %#lx: page has %u references", i, page_paddr(t).pa, page_refs(p));
 }
 
-/* How a table was reached: through exclusive nodes only; through edges that the CPU may walk only. */
+/* How a table was reached: through exclusive nodes only; through edges that let writes pass only. */
 struct path {
-    bool exclusive, walkable;
+    bool exclusive, writable;
 };
 static void check_table(struct walk *w, struct page *t, unsigned level, struct path path);
 
 /*
- * A table is looked into once, by the first path to it. That is enough: a later path on which the CPU may walk to a
+ * A table is looked into once, by the first path to it. That is enough: a later path on which a write may come to a
  * shared table needs a sealed one, and a sealed table is held to its mark however it was reached.
  */
 static void check_edge(struct walk *w, struct page *t, unsigned level, pte_t e, struct path path)
@@ -183,11 +183,11 @@ static void check_edge(struct walk *w, struct page *t, unsigned level, pte_t e, 
     bool first = (*expected(child))++ == 0;
 
     path.exclusive = path.exclusive && page_refs(child) == 1;
-    path.walkable = path.walkable && pte_table_walkable(e);
+    path.writable = path.writable && pte_table_writable(e);
     if (child->kind != PAGE_TABLE || child->level != level - 1)
         broken(w, "edge of table %#lx leads to kind %u, level %u", page_paddr(t).pa, child->kind, child->level);
-    if (path.walkable && !path.exclusive && !table_sealed(child))
-        broken(w, "shared table %#lx can be walked to from %#lx and is not sealed", page_paddr(child).pa,
+    if (path.writable && !path.exclusive && !table_sealed(child))
+        broken(w, "shared table %#lx can be written through from %#lx and is not sealed", page_paddr(child).pa,
                page_paddr(t).pa);
     if (table_sealed(t) && pte_table_writable(e) && !table_sealed(child))
         broken(w, "sealed table %#lx lets writes through to %#lx", page_paddr(t).pa, page_paddr(child).pa);
@@ -208,7 +208,7 @@ static void check_table(struct walk *w, struct page *t, unsigned level, struct p
         if (!page_is_ram(pte_paddr(e)))
             broken(w, "entry %u of table %#lx points outside RAM: %#lx", i, page_paddr(t).pa, e.bits);
         if (level == 0)
-            check_leaf(w, t, i, e, path.exclusive && path.walkable);
+            check_leaf(w, t, i, e, path.exclusive && path.writable);
         else
             check_edge(w, t, level, e, path);
     }

@@ -50,9 +50,9 @@ static struct free_object **free_head(struct page *p)
 /* The first 16 bytes of a cut page are its header: the head of the free list. */
 #define HEADER 16
 
-static struct page *page_cut(unsigned size)
+static struct page *page_cut(unsigned size, enum alloc_flags flags)
 {
-    struct page *p = page_alloc(PAGE_KERNEL, 0);
+    struct page *p = page_alloc(PAGE_KERNEL, flags);
     char *base;
 
     if (!p)
@@ -80,7 +80,7 @@ static void *take_locked(struct class *k, struct page *p)
     return o;
 }
 
-static void *small_alloc(unsigned c)
+static void *small_alloc(unsigned c, enum alloc_flags flags)
 {
     struct class *k = &classes[c];
     struct page *fresh = NULL;
@@ -89,7 +89,7 @@ static void *small_alloc(unsigned c)
     spin_lock(&k->lock);
     if (list_empty(&k->partial)) {
         spin_unlock(&k->lock);
-        fresh = page_cut(sizes[c]);
+        fresh = page_cut(sizes[c], flags);
         if (!fresh)
             return NULL;
         spin_lock(&k->lock);
@@ -109,12 +109,18 @@ void *kmem_alloc(size_t size)
     if (alloc_should_fail())
         return NULL;
     if (size <= sizes[ARRAY_SIZE(sizes) - 1])
-        return small_alloc(class_of(size));
+        return small_alloc(class_of(size), 0);
     while (PAGE_SIZE << order < size)
         if (++order > 10)
             return NULL;
     p = page_alloc_run(order, PAGE_KERNEL, 0);
     return p ? page_data(p) : NULL;
+}
+
+void *kmem_alloc_reserve(size_t size)
+{
+    ASSERT(size <= sizes[ARRAY_SIZE(sizes) - 1]);
+    return small_alloc(class_of(size), ALLOC_RESERVE);
 }
 
 void *kmem_zalloc(size_t size)

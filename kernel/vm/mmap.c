@@ -74,34 +74,23 @@ int vm_unmap(struct vmspace *vm, vaddr_t start, u64 len)
 
 /* ---- mmap ---- */
 
+static bool is_free(struct vmspace *vm, vaddr_t start, vaddr_t end)
+{
+    const struct region *r = region_find(vm->regions, start);
+
+    return !r || r->start >= end;
+}
+
 /* Where to map len bytes: the hint if it is free, else the highest gap. 0: nowhere. */
 static vaddr_t find_place(struct vmspace *vm, vaddr_t hint, u64 len)
 {
-    const struct region *r;
     vaddr_t at;
 
     hint = ROUND_DOWN(hint, PAGE_SIZE);
-    if (hint >= MMAP_LOW && hint <= USER_TOP - len) {
-        r = region_find(vm->regions, hint);
-        if (!r || r->start >= hint + len)
-            return hint;
-    }
+    if (hint >= MMAP_LOW && hint <= USER_TOP - len && is_free(vm, hint, hint + len))
+        return hint;
     at = region_find_gap(vm->regions, MMAP_LOW, vm->mmap_top, len);
     return at ? at : region_find_gap(vm->regions, MMAP_LOW, USER_TOP, len);
-}
-
-/* Makes room at the address that the caller insists on. */
-static s64 place_fixed(struct vmspace *vm, const struct map_request *q, vaddr_t end)
-{
-    const struct region *r = region_find(vm->regions, q->addr);
-    int err;
-
-    if (!r || r->start >= end)
-        return (s64)q->addr;
-    if (q->flags & MAP_NOREPLACE_)
-        return -EEXIST;
-    err = vm_unmap_locked(vm, q->addr, end);
-    return err ? err : (s64)q->addr;
 }
 
 static s64 place(struct vmspace *vm, const struct map_request *q, u64 len)
@@ -113,7 +102,7 @@ static s64 place(struct vmspace *vm, const struct map_request *q, u64 len)
             return q->addr % PAGE_SIZE ? -EINVAL : -ENOMEM;
         if (q->addr < MMAP_LOW)
             return -EPERM;
-        return place_fixed(vm, q, end);
+        return (q->flags & MAP_NOREPLACE_) && !is_free(vm, q->addr, end) ? -EEXIST : (s64)q->addr;
     }
     end = find_place(vm, q->addr, len);
     return end ? (s64)end : -ENOMEM;
@@ -134,12 +123,31 @@ static unsigned request_flags(const struct map_request *q)
     return flags;
 }
 
+/* Puts a region in the place of all that is there: whole, or (-ENOMEM) not at all. */
+static int replace(struct vmspace *vm, const struct region *reg)
+{
+    struct region_node *without = NULL, *next;
+    struct pt_reserve r;
+
+    if (pt_reserve_unmap(vm, reg->start, reg->end, &r))
+        return -ENOMEM;
+    if (region_remove(vm->regions, reg->start, reg->end, &without) || region_insert(without, reg, &next)) {
+        region_tree_put(without);
+        pt_reserve_release(&r);
+        return -ENOMEM;
+    }
+    region_tree_put(without);
+    pt_unmap(vm, reg->start, reg->end, &r);
+    pt_reserve_release(&r);
+    vm_regions_publish(vm, next);
+    return 0;
+}
+
 static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm_object *object, u64 len)
 {
     struct region reg = {.flags = request_flags(q), .object = object, .offset = q->offset, .tag = q->tag};
     struct region_node *next;
     s64 at;
-    int err;
 
     if (vm->mapped_pages + pages(len) > pages(vm->as_limit) || vm->region_count >= REGIONS_MAX)
         return -ENOMEM;
@@ -148,9 +156,10 @@ static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm
         return at;
     reg.start = (vaddr_t)at;
     reg.end = reg.start + len;
-    err = region_insert(vm->regions, &reg, &next);
-    if (err)
-        return err;
+    if (!is_free(vm, reg.start, reg.end))
+        return replace(vm, &reg) ? -ENOMEM : at;
+    if (region_insert(vm->regions, &reg, &next))
+        return -ENOMEM;
     vm_regions_publish(vm, next);
     return at;
 }
@@ -194,6 +203,12 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
 
 /* ---- mprotect ---- */
 
+/* Whatever may be used at all may be read: the machines cannot do otherwise. */
+static unsigned granted(unsigned prot)
+{
+    return prot ? prot | PROT_READ : 0;
+}
+
 /* Checks that the range is mapped without holes and may have these permissions; gathers what some region loses. */
 static int protect_check(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned prot, unsigned *take)
 {
@@ -206,7 +221,7 @@ static int protect_check(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigne
             return -ENOMEM;
         if ((prot & PROT_WRITE) && (r->flags & VM_SHARED) && (r->flags & VM_NO_MAYWRITE))
             return -EACCES;
-        *take |= r->flags & VM_PROT_MASK & ~prot;
+        *take |= granted(r->flags & VM_PROT_MASK) & ~granted(prot);
     }
     return 0;
 }
@@ -225,10 +240,8 @@ static int protect_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsign
 
     if (err)
         return err;
-    if (prot != 0)
-        take &= ~(unsigned)PROT_READ; /* whatever may be used may be read */
     pt_reserve_init(&r);
-    if ((take & ~(unsigned)PROT_WRITE) && pt_reserve_range(vm, start, end, false, &r))
+    if ((take & ~(unsigned)PROT_WRITE) && pt_reserve_range(vm, start, end, &r))
         return -ENOMEM;
     if (region_update(vm->regions, start, end, set_prot, &prot, &next)) {
         pt_reserve_release(&r);

@@ -46,48 +46,83 @@ static s64 grow_in_place(const struct remap *m)
     return (s64)m->old;
 }
 
-/* Tables and regions to the new place, which is free and no shorter. */
-static s64 move(const struct remap *m)
+/* What a move takes in all, set aside before it begins. */
+struct move_reserve {
+    struct pt_reserve target, tail, src, dst;
+};
+
+static void move_release(struct move_reserve *r)
+{
+    pt_reserve_release(&r->target);
+    pt_reserve_release(&r->tail);
+    pt_reserve_release(&r->src);
+    pt_reserve_release(&r->dst);
+}
+
+/* [to, to + new_len) is emptied; what is beyond new_len goes; the first `keep` bytes move. */
+static int move_reserve(const struct remap *m, u64 keep, struct move_reserve *r)
+{
+    pt_reserve_init(&r->target);
+    pt_reserve_init(&r->tail);
+    pt_reserve_init(&r->src);
+    pt_reserve_init(&r->dst);
+    if (pt_reserve_unmap(m->vm, m->to, m->to + m->new_len, &r->target) ||
+        (keep < m->old_len && pt_reserve_unmap(m->vm, m->old + keep, m->old + m->old_len, &r->tail)) ||
+        pt_reserve_range(m->vm, m->old, m->old + keep, &r->src) ||
+        pt_reserve_fresh(m->to, m->to + keep, &r->dst)) {
+        move_release(r);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* The regions as they stand after the move. */
+static int moved_regions(const struct remap *m, struct region_node **out)
 {
     struct region reg = remap_region(m, m->to);
-    struct region_node *without, *next;
-    struct pt_reserve src, dst;
-    int err = -ENOMEM;
+    struct region_node *without, *cleared;
+    int err;
 
-    if (pt_reserve_range(m->vm, m->old, m->old + m->old_len, false, &src))
-        return -ENOMEM;
-    if (pt_reserve_range(m->vm, m->to, m->to + m->old_len, true, &dst))
-        goto free_src;
     if (region_remove(m->vm->regions, m->old, m->old + m->old_len, &without))
-        goto free_dst;
-    err = region_insert(without, &reg, &next);
+        return -ENOMEM;
+    err = region_remove(without, m->to, m->to + m->new_len, &cleared);
     region_tree_put(without);
     if (err)
-        goto free_dst;
-    pt_move(m->vm, m->old, m->to, m->old_len, &src, &dst);
+        return err;
+    err = region_insert(cleared, &reg, out);
+    region_tree_put(cleared);
+    return err;
+}
+
+/* Tables and regions to the new place, whatever is there: whole, or (-ENOMEM) not at all. */
+static s64 move(const struct remap *m)
+{
+    u64 keep = MIN(m->old_len, m->new_len);
+    struct region_node *next;
+    struct move_reserve r;
+
+    if (move_reserve(m, keep, &r))
+        return -ENOMEM;
+    if (moved_regions(m, &next)) {
+        move_release(&r);
+        return -ENOMEM;
+    }
+    pt_unmap(m->vm, m->to, m->to + m->new_len, &r.target);
+    if (keep < m->old_len)
+        pt_unmap(m->vm, m->old + keep, m->old + m->old_len, &r.tail);
+    pt_move(m->vm, m->old, m->to, keep, &r.src, &r.dst);
     vm_regions_publish(m->vm, next);
-    err = 0;
-free_dst:
-    pt_reserve_release(&dst);
-free_src:
-    pt_reserve_release(&src);
-    return err ? err : (s64)m->to;
+    move_release(&r);
+    return (s64)m->to;
 }
 
 static s64 remap_fixed(struct remap *m)
 {
-    int err;
-
     if (m->to % PAGE_SIZE || m->to < MREMAP_LOW || m->to > USER_TOP - m->new_len)
         return -EINVAL;
     if (m->to < m->old + m->old_len && m->old < m->to + m->new_len)
         return -EINVAL;
-    err = vm_unmap_locked(m->vm, m->to, m->to + m->new_len);
-    if (err == 0 && m->old_len > m->new_len) {
-        err = vm_unmap_locked(m->vm, m->old + m->new_len, m->old + m->old_len);
-        m->old_len = m->new_len;
-    }
-    return err ? err : move(m);
+    return move(m);
 }
 
 static s64 remap_grow(struct remap *m, unsigned flags)

@@ -257,7 +257,7 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
     struct cpu *c;
     bool on;
 
-    if (alloc_should_fail())
+    if (!(flags & ALLOC_RESERVE) && alloc_should_fail())
         return NULL;
     on = arch_irq_save();
     c = arch_this_cpu();

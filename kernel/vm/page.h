@@ -89,7 +89,6 @@ static inline u32 page_refs(const struct page *p)
 }
 
 /* All cost a few instructions. The frame must be RAM. */
-#ifndef COWSLIP_HOST
 extern struct page *page_array; /* the descriptor of frame page_first, and so on to page_last */
 extern u64 page_first, page_last;
 static inline struct page *page_of(paddr_t pa)
@@ -104,11 +103,6 @@ static inline void *page_data(const struct page *p) /* its bytes, through the di
 {
     return arch_phys_to_virt(page_paddr(p));
 }
-#else
-struct page *page_of(paddr_t pa);
-paddr_t page_paddr(const struct page *p);
-void *page_data(const struct page *p);
-#endif
 bool page_is_ram(paddr_t pa); /* has a descriptor */
 /* Gives memory that was reserved at boot (the initrd) to the allocator; whole pages inside only. */
 void page_free_range(paddr_t start, u64 size);

@@ -95,10 +95,16 @@ static u64 range_tables(struct page *t, unsigned level, bool shared, vaddr_t sta
     return count;
 }
 
-int pt_reserve_range(struct vmspace *vm, vaddr_t start, vaddr_t end, bool missing, struct pt_reserve *r)
+int pt_reserve_range(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r)
 {
     pt_reserve_init(r);
-    return reserve_tables(r, range_tables(vm->root, PT_LEVELS - 1, false, start, end, missing), 0);
+    return reserve_tables(r, range_tables(vm->root, PT_LEVELS - 1, false, start, end, false), 0);
+}
+
+int pt_reserve_fresh(vaddr_t start, vaddr_t end, struct pt_reserve *r)
+{
+    pt_reserve_init(r);
+    return reserve_tables(r, range_tables(NULL, PT_LEVELS - 1, true, start, end, true), 0);
 }
 
 void pt_reserve_release(struct pt_reserve *r)
@@ -171,7 +177,7 @@ void pt_share(struct vmspace *parent, struct vmspace *child)
 {
     pte_t *from = page_data(parent->root), *to = page_data(child->root);
 
-    for (unsigned w = 0; w < USER_ROOT_ENTRIES / 64; w++) {
+    for (unsigned w = 0; w < ROOT_USED_WORDS; w++) {
         for (u64 bits = parent->root_used[w]; bits; bits &= bits - 1) {
             unsigned i = w * 64 + (unsigned)__builtin_ctzl(bits);
             pte_t e = pte_load(&from[i]);
@@ -352,7 +358,7 @@ void pt_drop_all(struct vmspace *vm)
 {
     pte_t *slots = page_data(vm->root);
 
-    for (unsigned w = 0; w < USER_ROOT_ENTRIES / 64; w++)
+    for (unsigned w = 0; w < ROOT_USED_WORDS; w++)
         for (; vm->root_used[w]; vm->root_used[w] &= vm->root_used[w] - 1) {
             unsigned i = w * 64 + (unsigned)__builtin_ctzl(vm->root_used[w]);
             struct page *child = pte_page(slots[i]);

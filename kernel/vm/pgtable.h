@@ -24,8 +24,10 @@ struct pt_reserve {
 int pt_reserve(struct vmspace *vm, vaddr_t va, bool data, enum alloc_flags flags, struct pt_reserve *r) __must_check;
 /* What pt_unmap needs: the paths of the two ends. */
 int pt_reserve_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r) __must_check;
-/* Private paths to all that is mapped in the range; `missing`: to all of it. */
-int pt_reserve_range(struct vmspace *vm, vaddr_t start, vaddr_t end, bool missing, struct pt_reserve *r) __must_check;
+/* Private paths to all that is mapped in the range. */
+int pt_reserve_range(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r) __must_check;
+/* Private paths to all of the range, whatever is there now. */
+int pt_reserve_fresh(vaddr_t start, vaddr_t end, struct pt_reserve *r) __must_check;
 void pt_reserve_init(struct pt_reserve *r);
 void pt_reserve_release(struct pt_reserve *r); /* gives back what was not used */
 
@@ -67,7 +69,7 @@ void pt_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve 
  */
 void pt_restrict(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned take, struct pt_reserve *r);
 /* Moves what is mapped in [from, from + len) to [to, to + len), which is empty and does not overlap. Flushes.
- * src, dst: from pt_reserve_range of the two, dst with `missing`. */
+ * src: from pt_reserve_range, dst: from pt_reserve_fresh. */
 void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_reserve *src, struct pt_reserve *dst);
 /* Pages mapped in the range. Walks. */
 u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end);

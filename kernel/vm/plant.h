@@ -5,7 +5,7 @@
 #pragma once
 #include "lib/types.h"
 
-#if defined(COWSLIP_DEBUG) && !defined(COWSLIP_HOST)
+#ifdef COWSLIP_DEBUG
 void vm_plant_init(void);
 bool vm_plant(const char *name); /* true: make the mistake now */
 #else

@@ -23,6 +23,7 @@ struct region_node {
 
 struct build {
     bool failed;
+    bool reserve; /* may use the memory that is kept for munmap */
 };
 
 void region_refs_get(const struct region *r)
@@ -95,8 +96,10 @@ static void summarize(struct region_node *n)
 
 static struct region_node *make(struct build *b, struct region_node *l, const struct region *r, struct region_node *right)
 {
-    struct region_node *n = b->failed ? NULL : kmem_alloc(sizeof *n);
+    struct region_node *n = NULL;
 
+    if (!b->failed)
+        n = b->reserve ? kmem_alloc_reserve(sizeof *n) : kmem_alloc(sizeof *n);
     if (!n) {
         b->failed = true;
         region_tree_put(l);
@@ -298,7 +301,7 @@ static int finish(struct build *b, struct region_node *n, struct region_node **o
 
 int region_insert(struct region_node *root, const struct region *r, struct region_node **out)
 {
-    struct build b = {false};
+    struct build b = {0};
     struct region_node *low, *high;
 
     split(&b, root, r->start, &low, &high);
@@ -307,7 +310,7 @@ int region_insert(struct region_node *root, const struct region *r, struct regio
 
 int region_remove(struct region_node *root, vaddr_t start, vaddr_t end, struct region_node **out)
 {
-    struct build b = {false};
+    struct build b = {.reserve = true};
     struct region_node *low, *rest, *gone, *high;
 
     split(&b, root, start, &low, &rest);
@@ -340,7 +343,7 @@ static void update_below(struct update *u, const struct region_node *n)
 int region_update(struct region_node *root, vaddr_t start, vaddr_t end, void (*fn)(struct region *r, void *arg),
                   void *arg, struct region_node **out)
 {
-    struct build b = {false};
+    struct build b = {0};
     struct update u = {&b, NULL, fn, arg};
     struct region_node *rest, *middle, *high;
 

@@ -28,7 +28,7 @@ vaddr_t region_find_gap(const struct region_node *root, vaddr_t low, vaddr_t hig
 
 /* Adds r, whose range is free, and merges it with compatible neighbours. Takes references to object and tag. */
 int region_insert(struct region_node *root, const struct region *r, struct region_node **out) __must_check;
-/* Removes [start, end), cutting what lies across its ends. */
+/* Removes [start, end), cutting what lies across its ends. Draws on the memory kept for munmap. */
 int region_remove(struct region_node *root, vaddr_t start, vaddr_t end, struct region_node **out) __must_check;
 /* Calls fn on a copy of each region in [start, end), cut at its ends, and puts the results in their places. */
 int region_update(struct region_node *root, vaddr_t start, vaddr_t end, void (*fn)(struct region *r, void *arg),

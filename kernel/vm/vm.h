@@ -111,12 +111,13 @@ extern const struct vm_tag_ops *vm_tag_ops;
 /* ---- address spaces ---- */
 
 struct region_node; /* region.c */
+#define ROOT_USED_WORDS ((USER_ROOT_ENTRIES + 63) / 64)
 
 struct vmspace {
     struct refcount refs;   /* threads' processes, and short-lived lookers */
     struct mutex lock;      /* RANK_VMSPACE */
     struct page *root;      /* PAGE_ROOT; never changes */
-    u64 root_used[USER_ROOT_ENTRIES / 64]; /* which root entries are not empty */
+    u64 root_used[ROOT_USED_WORDS]; /* which root entries are not empty */
     struct region_node *_Atomic regions; /* persistent tree; shared with relatives until changed */
     struct region_node *stale[4]; /* replaced by this operation; dropped when the lock has been released */
     u32 stale_count;

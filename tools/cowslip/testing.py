@@ -2,6 +2,7 @@
 `cowslip test`: host tests, guest tests on this machine's Linux and in Cowslip,
 boot tests. Every run of QEMU has a time limit; what fails shows its output.
 """
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -93,15 +94,42 @@ class Run:
 
 def host_tests(run: Run, patterns: List[str]) -> None:
     programs = sorted(p.stem for p in (TOP / "test" / "host").glob("test_*.c"))
-    programs = [p for p in programs if wanted(f"host/{p}", patterns)]
+    programs = [p for p in programs if wanted(f"host/{p}", patterns) and p != "test_vm"]
     if programs:
         build.make("building the host tests", [f"build/host-{ARCH}/{p}" for p in programs])
     for p in programs:
         run.do(f"host/{p}", cmocka, [str(BUILD / f"host-{ARCH}" / p)], 600)
+    vm_tests(run, patterns)
     scripts = sorted((TOP / "test" / "host").glob("test_*.py"))
     for s in scripts:
         if wanted(f"host/{s.stem}", patterns):
             run.do(f"host/{s.stem}", unittest, s)
+
+
+# The VM core against its model: variant, seeds, steps for each. Ten million operations in all.
+VM_RUNS = [("riscv64-small", range(1, 7), 1_000_000), ("x86_64-small", range(11, 15), 1_000_000),
+           ("riscv64", range(21, 22), 100_000), ("x86_64", range(31, 32), 100_000)]
+
+
+def vm_tests(run: Run, patterns: List[str]) -> None:
+    """Two at a time: these are what takes longest."""
+    runs = [(v, seed, steps) for v, seeds, steps in VM_RUNS for seed in seeds]
+    runs = [(f"host/vm {v} --seed {seed} --steps {steps}", v, seed, steps) for v, seed, steps in runs]
+    runs = [r for r in runs if wanted(r[0], patterns)]
+    if not runs:
+        return
+    build.make("building the VM core for the host", sorted({f"build/host-vm/{v}/test_vm" for _, v, _, _ in runs}))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        started = [(name, pool.submit(timed, cmocka, [str(BUILD / "host-vm" / v / "test_vm"), "--seed", str(seed),
+                                                      "--steps", str(steps)], 1200)) for name, v, seed, steps in runs]
+        with Progress("host/vm"):
+            for name, future in started:
+                run.add(name, *future.result())
+
+
+def timed(what, *args) -> Tuple[Result, float]:
+    start = time.monotonic()
+    return what(*args), time.monotonic() - start
 
 
 def unittest(script: Path) -> Result:

@@ -15,11 +15,13 @@
 #pragma once
 #include "lib/types.h"
 
-#define PT_LEVELS 3
+#ifndef PT_BITS /* the host tests have a small geometry, too */
 #define PT_BITS 9
+#endif
+#define PT_LEVELS 3
 #define PT_ENTRIES (1 << PT_BITS)
-#define USER_TOP (1ul << 38)          /* first address above user space */
-#define USER_ROOT_ENTRIES (PT_ENTRIES / 2) /* root entries that belong to the user */
+#define USER_TOP (1ul << (PAGE_SHIFT + PT_LEVELS * PT_BITS - 1)) /* first address above user space */
+#define USER_ROOT_ENTRIES (PT_ENTRIES / 2)                       /* root entries that belong to the user */
 
 typedef struct {
     u64 bits;

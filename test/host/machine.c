@@ -1,0 +1,416 @@
+/* The machine of machine.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+#include "machine.h"
+#include "lib/bootargs.h"
+#include "vm/check.h"
+#include "vm/kmem.h"
+#include "vm/plant.h"
+#include "vm/table.h"
+
+#define RAM_BASE 0x80000000ul
+#define TLB_SIZE 64
+#define WALKS 8
+
+struct platform platform;
+struct cpu cpus[MAX_CPUS];
+_Thread_local unsigned host_cpu;
+bool host_threads;
+const char *host_plant;
+void (*host_on_panic)(void);
+static char *ram;
+static _Thread_local u64 random_state = 1;
+static _Thread_local struct thread thread;
+
+u64 host_random(u64 n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (random_state >> 33) % n;
+}
+
+void host_seed(u64 seed)
+{
+    random_state = seed * 0x9e3779b97f4a7c15u + 1;
+}
+
+/* ---- what the kernel says ---- */
+
+void panic(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fputs("panic: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    if (host_on_panic)
+        host_on_panic();
+    abort();
+}
+
+void printk(enum log_level level, const char *fmt, ...)
+{
+    (void)level, (void)fmt;
+}
+
+const char *bootarg(const char *name)
+{
+    return strcmp(name, "vm.plant") == 0 ? host_plant : NULL;
+}
+
+/* ---- this CPU ---- */
+
+struct cpu *arch_this_cpu(void)
+{
+    return &cpus[host_cpu];
+}
+
+struct thread *arch_current(void)
+{
+    return &thread;
+}
+
+bool arch_irq_save(void)
+{
+    return true;
+}
+
+void arch_irq_restore(bool on)
+{
+    (void)on;
+}
+
+void arch_cpu_relax(void)
+{
+    if (!host_threads)
+        panic("a lock would never be free");
+    thrd_yield();
+}
+
+void preempt_disable(void)
+{
+}
+
+void preempt_enable(void)
+{
+}
+
+void *arch_phys_to_virt(paddr_t pa)
+{
+    return ram + (pa.pa - RAM_BASE);
+}
+
+paddr_t arch_virt_to_phys(const void *va)
+{
+    return (paddr_t){RAM_BASE + (u64)((const char *)va - ram)};
+}
+
+/* ---- locks ---- */
+
+void spin_init(struct spinlock *l, const char *name, enum lock_rank rank)
+{
+    *l = (struct spinlock){.rank = (u16)rank, .name = name};
+}
+
+void spin_lock(struct spinlock *l)
+{
+    while (atomic_exchange_explicit(&l->held, 1, memory_order_acquire))
+        arch_cpu_relax();
+}
+
+void spin_lock_nested(struct spinlock *l)
+{
+    spin_lock(l);
+}
+
+void spin_unlock(struct spinlock *l)
+{
+    atomic_store_explicit(&l->held, 0, memory_order_release);
+}
+
+void mutex_init(struct mutex *m, const char *name, enum lock_rank rank)
+{
+    *m = (struct mutex){.rank = (u16)rank, .name = name};
+}
+
+bool mutex_trylock(struct mutex *m)
+{
+    struct thread *nobody = NULL;
+
+    return atomic_compare_exchange_strong(&m->owner, &nobody, &thread);
+}
+
+void mutex_lock(struct mutex *m)
+{
+    while (!mutex_trylock(m))
+        arch_cpu_relax();
+}
+
+void mutex_lock_nested(struct mutex *m)
+{
+    mutex_lock(m);
+}
+
+void mutex_unlock(struct mutex *m)
+{
+    if (atomic_exchange(&m->owner, NULL) != &thread)
+        panic("%s: unlocked by another thread", m->name);
+}
+
+bool mutex_held(const struct mutex *m)
+{
+    return m->owner == &thread;
+}
+
+void waiter_add(struct waitq *q, struct waiter *w, unsigned kind)
+{
+    (void)q, (void)w, (void)kind;
+}
+
+int wait_block(struct waiter *w, u64 deadline_ns)
+{
+    (void)w, (void)deadline_ns;
+    arch_cpu_relax();
+    return 0;
+}
+
+void waiter_remove(struct waiter *w)
+{
+    (void)w;
+}
+
+void waitq_wake_all(struct waitq *q)
+{
+    (void)q;
+}
+
+/* ---- the TLB: one for each CPU, with the tables it has walked through ---- */
+
+struct translation {
+    bool valid;
+    vaddr_t va;
+    struct page *page;
+    unsigned prot;
+};
+struct walk {
+    struct page *table; /* reached for [va, va + span); NULL: none */
+    unsigned level;
+    vaddr_t va;
+    bool writable; /* all edges passed so far */
+};
+static struct tlb {
+    struct spinlock lock; /* held during an access: a flush waits for it, as for an interrupt */
+    struct page *root;
+    struct translation entries[TLB_SIZE];
+    struct walk walks[WALKS];
+} tlbs[MAX_CPUS];
+
+static void flush(unsigned cpu)
+{
+    struct tlb *t = &tlbs[cpu];
+
+    spin_lock(&t->lock);
+    memset(t->entries, 0, sizeof t->entries);
+    memset(t->walks, 0, sizeof t->walks);
+    spin_unlock(&t->lock);
+}
+
+void arch_flush_local_all(void)
+{
+    flush(host_cpu);
+}
+
+/* Leaves only: the tables walked through are kept. */
+void arch_flush_local_page(vaddr_t va)
+{
+    struct tlb *t = &tlbs[host_cpu];
+    struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
+
+    spin_lock(&t->lock);
+    if (e->va == va)
+        e->valid = false;
+    spin_unlock(&t->lock);
+}
+
+void arch_flush_remote_all(u64 mask)
+{
+    for (unsigned c = 0; c < MAX_CPUS; c++)
+        if (mask >> c & 1)
+            flush(c);
+}
+
+void arch_root_init(pte_t *root)
+{
+    (void)root;
+}
+
+static void load_root(struct page *root)
+{
+    struct tlb *t = &tlbs[host_cpu];
+
+    spin_lock(&t->lock);
+    t->root = root;
+    spin_unlock(&t->lock);
+    flush(host_cpu);
+}
+
+void arch_activate(paddr_t root)
+{
+    load_root(page_of(root));
+}
+
+void arch_activate_kernel(void)
+{
+    load_root(NULL);
+}
+
+/* Where a walk to va begins: a remembered table, or the root. */
+static struct walk walk_start(struct tlb *t, vaddr_t va)
+{
+    struct walk *w = &t->walks[host_random(WALKS)];
+
+    if (w->table && ROUND_DOWN(va, pt_span(w->level + 1)) == w->va)
+        return *w;
+    return (struct walk){t->root, PT_LEVELS - 1, 0, true};
+}
+
+static bool walk(struct tlb *t, vaddr_t va, struct translation *out)
+{
+    struct walk w = walk_start(t, va);
+    pte_t e;
+
+    for (; w.level > 0; w.level--) {
+        e = pte_load(pt_slot(w.table, w.level, va));
+        if (!pte_table_walkable(e))
+            return false;
+        w.writable = w.writable && pte_table_writable(e);
+        w.table = pte_page(e);
+        if (w.table->kind != PAGE_TABLE || w.table->level != w.level - 1)
+            panic("a CPU walked through a freed table for %#lx", va);
+        t->walks[host_random(WALKS)] = (struct walk){w.table, w.level - 1, ROUND_DOWN(va, pt_span(w.level)), w.writable};
+    }
+    e = pte_load(pt_slot(w.table, 0, va));
+    if (pte_leaf_prot(e) == PROT_NONE)
+        return false;
+    *out = (struct translation){true, va, pte_page(e), pte_leaf_prot(e) & ~(w.writable ? 0u : PROT_WRITE)};
+    return true;
+}
+
+/* The page of an access, or NULL: it faults. */
+static struct page *translate(struct tlb *t, vaddr_t va, bool write)
+{
+    struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
+    unsigned need = write ? PROT_WRITE : PROT_READ;
+
+    if (!(e->valid && e->va == va && (e->prot & need) && host_random(4))) {
+        if (!walk(t, va, e))
+            e->valid = false;
+    }
+    if (!e->valid || !(e->prot & need))
+        return NULL;
+    if (e->page->kind != PAGE_DATA && e->page->kind != PAGE_OBJECT)
+        panic("a CPU reached a freed page at %#lx", va);
+    return e->page;
+}
+
+void host_prefetch(vaddr_t va)
+{
+    struct tlb *t = &tlbs[host_cpu];
+
+    spin_lock(&t->lock);
+    if (t->root) {
+        struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
+        e->valid = walk(t, va, e);
+    }
+    spin_unlock(&t->lock);
+}
+
+static enum fault_result access_once(vaddr_t va, bool write, u64 *value)
+{
+    struct tlb *t = &tlbs[host_cpu];
+    vaddr_t base = ROUND_DOWN(va, PAGE_SIZE);
+    struct page *p;
+
+    spin_lock(&t->lock);
+    p = translate(t, base, write);
+    if (p) {
+        u64 *word = (u64 *)((char *)page_data(p) + (va - base));
+        if (write)
+            __atomic_store_n(word, *value, __ATOMIC_RELAXED);
+        else
+            *value = __atomic_load_n(word, __ATOMIC_RELAXED);
+    }
+    spin_unlock(&t->lock);
+    return p ? FAULT_DONE : FAULT_RETRY;
+}
+
+static enum fault_result host_access(vaddr_t va, bool write, u64 *value)
+{
+    enum fault_result r;
+
+    for (unsigned tries = 0; access_once(va, write, value) != FAULT_DONE; tries++) {
+        if (tries == 1000)
+            panic("an access to %#lx faults for ever", va);
+        r = vm_fault(host_running(host_cpu), va, write ? FAULT_WRITE : FAULT_READ);
+        if (r > FAULT_RETRY)
+            return r;
+    }
+    return FAULT_DONE;
+}
+
+enum fault_result host_load(vaddr_t va, u64 *value)
+{
+    return host_access(va, false, value);
+}
+
+enum fault_result host_store(vaddr_t va, u64 value)
+{
+    return host_access(va, true, &value);
+}
+
+/* ---- the scheduler's part ---- */
+
+void host_run(struct vmspace *vm)
+{
+    struct cpu *c = arch_this_cpu();
+
+    if (c->active_vm == vm)
+        return;
+    vmspace_switch(c->active_vm, vm);
+    c->active_vm = vm;
+    thread.vm = vm;
+}
+
+struct vmspace *host_running(unsigned cpu)
+{
+    return cpus[cpu].active_vm;
+}
+
+/* ---- boot ---- */
+
+void host_boot(u64 frames)
+{
+    ram = aligned_alloc(PAGE_SIZE, frames * PAGE_SIZE);
+    if (!ram)
+        abort();
+    for (unsigned i = 0; i < MAX_CPUS; i++)
+        cpus[i].id = i;
+    platform.ram[0] = (struct platform_range){{RAM_BASE}, frames * PAGE_SIZE};
+    platform.ram_count = 1;
+    page_init();
+    kmem_init();
+    vm_init();
+    vm_check_init();
+    vm_plant_init();
+}
+
+u64 host_free_pages(void)
+{
+    struct page_stats s;
+
+    page_stats(&s);
+    return s.free;
+}
