@@ -1,6 +1,7 @@
 /* Memory has run out in the middle of a fault: the process that needed the page dies, and nobody else. */
 #include "lib/print.h"
 #include "proc/process.h"
+#include "vm/count.h"
 #include "vm/vm.h"
 
 void oom_kill_current(const char *what)

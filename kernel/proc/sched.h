@@ -92,6 +92,8 @@ struct cpu {
     u64 idle_ns, user_ns, system_ns, context_switches;
     struct page *page_cache[64]; /* vm/page.c: per-CPU cache of free pages, interrupts off */
     u32 page_cache_count;
+    struct page *table_cache[2]; /* the same for empty tables, and for root tables */
+    u32 table_cache_count[2];
     u64 vm_counters[64];       /* vm/vmstat.c */
     u8 overflow_stack[4096] __attribute__((aligned(16)));
 };

@@ -17,6 +17,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "proc/sched.h"
+#include "vm/count.h"
 #include "vm/kmem.h"
 #include "vm/plant.h"
 #include "vm/table.h"
@@ -161,6 +162,8 @@ static void check_leaf(struct walk *w, struct page *t, unsigned i, pte_t e, bool
         broken(w, "leaf %u of table %#lx maps a page of kind %u", i, page_paddr(t).pa, p->kind);
     if (!pte_leaf_writable(e))
         return;
+    if ((p->kind == PAGE_OBJECT) != !!(pte_leaf_prot(e) & PROT_OBJECT))
+        broken(w, "writable leaf %u of table %#lx: kind %u", i, page_paddr(t).pa, p->kind);
     if (table_sealed(t))
         broken(w, "sealed table %#lx grants a write in leaf %u", page_paddr(t).pa, i);
     if (exclusive && p->kind == PAGE_DATA && page_refs(p) != 1)
@@ -205,6 +208,8 @@ static void check_table(struct walk *w, struct page *t, unsigned level, struct p
         if (pte_is_empty(e))
             continue;
         used++;
+        if (!(t->groups >> i / GROUP_ENTRIES & 1))
+            broken(w, "table %#lx: entry %u is in a group that is not marked", page_paddr(t).pa, i);
         if (!page_is_ram(pte_paddr(e)))
             broken(w, "entry %u of table %#lx points outside RAM: %#lx", i, page_paddr(t).pa, e.bits);
         if (level == 0)

@@ -7,6 +7,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "vm/count.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
 #include "vm/table.h"
@@ -206,7 +207,7 @@ static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault
         return FAULT_SEGV_MAPERR;
     if (!region_allows(region, access))
         return FAULT_SEGV_ACCERR;
-    f.prot = (region->flags & VM_PROT_MASK) | PROT_READ;
+    f.prot = (region->flags & VM_PROT_MASK) | PROT_READ | (region->flags & VM_SHARED ? PROT_OBJECT : 0u);
     vm->faults.minor++;
     return install(&f);
 }

@@ -6,6 +6,7 @@
  * The first page of a free run has PAGE_F_HEAD and its order; free_pages counts
  * all of the buddy's. Locks: `zone` (RANK_PAGE); caches with interrupts off.
  */
+#include "vm/count.h"
 #include "vm/page.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -251,13 +252,42 @@ static struct page *hand_out(struct page *p, unsigned order, enum page_kind kind
     return p;
 }
 
+static struct page *table_cache_take(enum page_kind kind)
+{
+    bool on = arch_irq_save();
+    struct cpu *c = arch_this_cpu();
+    struct page *p = c->table_cache[kind == PAGE_ROOT];
+
+    if (p) {
+        c->table_cache[kind == PAGE_ROOT] = p->next;
+        c->table_cache_count[kind == PAGE_ROOT]--;
+    }
+    arch_irq_restore(on);
+    return p;
+}
+
+/* When there is nothing else: this CPU's empty tables become pages again. False: it has none. */
+static bool tables_give_back(void)
+{
+    bool any = false;
+    struct page *p;
+
+    for (enum page_kind kind = PAGE_TABLE; kind <= PAGE_ROOT; kind++)
+        while ((p = table_cache_take(kind))) {
+            p->kind = (u8)kind;
+            page_free(p);
+            any = true;
+        }
+    return any;
+}
+
 struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
 {
     struct page *p = NULL;
     struct cpu *c;
     bool on;
 
-    if (!(flags & ALLOC_RESERVE) && alloc_should_fail())
+    if (!(flags & (ALLOC_RESERVE | ALLOC_RETRIED)) && alloc_should_fail())
         return NULL;
     on = arch_irq_save();
     c = arch_this_cpu();
@@ -266,10 +296,11 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
     if (c->page_cache_count > 0)
         p = c->page_cache[--c->page_cache_count];
     arch_irq_restore(on);
-    if (!p)
-        return NULL;
-    vm_count(VMC_pgalloc, 1);
-    return hand_out(p, 0, kind, flags);
+    if (p) {
+        vm_count(VMC_pgalloc, 1);
+        return hand_out(p, 0, kind, flags);
+    }
+    return tables_give_back() ? page_alloc(kind, flags | ALLOC_RETRIED) : NULL;
 }
 
 struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flags flags)
@@ -322,6 +353,77 @@ void page_put(struct page *p)
         page_free(p);
 }
 
+/* ---- empty tables ---- */
+
+#define TABLES_KEPT 16u /* for each CPU and kind */
+
+#ifdef COWSLIP_DEBUG
+static void empty_check(struct page *p, unsigned entries)
+{
+    const u64 *word = page_data(p);
+
+    for (unsigned i = 0; i < entries; i++)
+        if (word[i] != 0)
+            panic("free table %#lx has an entry at %u: %#lx", page_paddr(p).pa, i, word[i]);
+}
+#else
+static void empty_check(struct page *p, unsigned entries)
+{
+    (void)p, (void)entries;
+}
+#endif
+
+static unsigned user_entries(enum page_kind kind)
+{
+    return kind == PAGE_ROOT ? USER_ROOT_ENTRIES : PT_ENTRIES;
+}
+
+struct page *page_alloc_table(enum page_kind kind, enum alloc_flags flags)
+{
+    struct page *p;
+
+    if (!(flags & ALLOC_RESERVE) && alloc_should_fail())
+        return NULL;
+    p = table_cache_take(kind);
+    if (p) {
+        empty_check(p, user_entries(kind));
+        p->kind = (u8)kind;
+        p->flags = 0;
+        p->groups = 0;
+        atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
+        return p;
+    }
+    p = page_alloc(kind, flags | ALLOC_ZERO | ALLOC_RETRIED);
+    if (p) {
+        p->groups = 0;
+        if (kind == PAGE_ROOT)
+            arch_root_init(page_data(p));
+    }
+    return p;
+}
+
+void page_free_table(struct page *p)
+{
+    unsigned which = p->kind == PAGE_ROOT;
+    struct cpu *c;
+    bool on;
+
+    ASSERT(page_refs(p) == 0 && p->used == 0);
+    empty_check(p, user_entries(p->kind));
+    on = arch_irq_save();
+    c = arch_this_cpu();
+    if (c->table_cache_count[which] < TABLES_KEPT) {
+        p->kind = PAGE_FREE;
+        p->next = c->table_cache[which];
+        c->table_cache[which] = p;
+        c->table_cache_count[which]++;
+        p = NULL;
+    }
+    arch_irq_restore(on);
+    if (p)
+        page_free(p);
+}
+
 /* Other CPUs' counts are read as they stand: exact when nobody allocates. */
 void page_stats(struct page_stats *out)
 {
@@ -329,7 +431,7 @@ void page_stats(struct page_stats *out)
     spin_lock(&zone);
     out->free = free_pages;
     for (u32 i = 0; i < MAX_CPUS; i++)
-        out->free += cpus[i].page_cache_count;
+        out->free += cpus[i].page_cache_count + cpus[i].table_cache_count[0] + cpus[i].table_cache_count[1];
     spin_unlock(&zone);
 }
 

@@ -49,8 +49,8 @@ struct page {
             u64 index;                /* page number in it */
         };
         struct {
-            struct page *next; /* a chain of dead tables (pgtable.c) */
-            u64 scan;          /* where its teardown stands */
+            struct page *next; /* a chain of tables in nobody's tree */
+            u64 groups;        /* table: which groups of entries may have one that is not empty (table.h) */
         };
     };
 };
@@ -59,6 +59,7 @@ _Static_assert(sizeof(struct page) == 32, "16 GiB of RAM costs 128 MiB of descri
 enum alloc_flags {
     ALLOC_ZERO = 1,    /* zeroed */
     ALLOC_RESERVE = 2, /* may use the pages kept for exit and munmap */
+    ALLOC_RETRIED = 4, /* page.c's own: asked for a second time */
 };
 
 /* Takes over all RAM that `platform` reports less what is reserved. Once, at boot, on one CPU. */
@@ -70,6 +71,13 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags) __must_chec
 struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flags flags) __must_check;
 /* Frees a page or run whose count has reached zero. */
 void page_free(struct page *p);
+/*
+ * Page tables, whose entries are all empty, and are so again when they are
+ * freed: a few wait for each CPU, so that nobody has to clear them. PAGE_ROOT
+ * comes with the kernel's part, which stays in it; its user part is empty.
+ */
+struct page *page_alloc_table(enum page_kind kind, enum alloc_flags flags) __must_check;
+void page_free_table(struct page *p);
 
 static inline void page_get(struct page *p)
 {

@@ -14,15 +14,12 @@ static vaddr_t entry_end(vaddr_t va, unsigned level, vaddr_t end)
     return MIN(end, ROUND_DOWN(va, pt_span(level)) + pt_span(level));
 }
 
-static void slot_clear(struct vmspace *vm, struct page *t, unsigned level, vaddr_t va, struct drops *d)
+static void slot_clear(struct page *t, unsigned level, vaddr_t va, struct drops *d)
 {
     pte_t *slot = pt_slot(t, level, va);
     struct page *node = pte_page(pte_load(slot));
 
-    pte_store(slot, (pte_t){0});
-    t->used--;
-    if (level == PT_LEVELS - 1)
-        pt_root_mark_used(vm, va, false);
+    table_entry_clear(t, slot);
     drops_add(d, node);
 }
 
@@ -43,7 +40,7 @@ static void unmap_below(struct vmspace *vm, struct page *t, unsigned level, vadd
             if (child->used > 0)
                 continue;
         }
-        slot_clear(vm, t, level, va, d);
+        slot_clear(t, level, va, d);
     }
 }
 
@@ -138,15 +135,13 @@ static void move_leaf(struct vmspace *vm, vaddr_t from, vaddr_t to, struct pt_re
     struct page *t = pt_path_private(vm, from, src, d), *u = pt_path_private(vm, to, dst, d);
     pte_t *slot = pt_slot(t, 0, from), e = pte_load(slot);
 
-    pte_store(slot, (pte_t){0});
-    t->used--;
+    table_entry_clear(t, slot);
     ASSERT(pte_is_empty(pte_load(pt_slot(u, 0, to))));
-    pte_store(pt_slot(u, 0, to), e);
-    u->used++;
+    table_entry_set(u, pt_slot(u, 0, to), e);
 }
 
 /* Takes out the tables of [start, end) that have become empty. */
-static void prune_below(struct vmspace *vm, struct page *t, unsigned level, vaddr_t start, vaddr_t end, struct drops *d)
+static void prune_below(struct page *t, unsigned level, vaddr_t start, vaddr_t end, struct drops *d)
 {
     for (vaddr_t va = start, next; level > 0 && va < end; va = next) {
         pte_t e = pte_load(pt_slot(t, level, va));
@@ -155,9 +150,9 @@ static void prune_below(struct vmspace *vm, struct page *t, unsigned level, vadd
         if (pte_is_empty(e))
             continue;
         if (pte_page(e)->used > 0 && page_refs(pte_page(e)) == 1)
-            prune_below(vm, pte_page(e), level - 1, va, next, d);
+            prune_below(pte_page(e), level - 1, va, next, d);
         if (pte_page(e)->used == 0)
-            slot_clear(vm, t, level, va, d);
+            slot_clear(t, level, va, d);
     }
 }
 
@@ -168,7 +163,7 @@ void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_re
     for (u64 at = 0; at < len; at += PAGE_SIZE)
         if (!pte_is_empty(pt_lookup(vm, from + at)))
             move_leaf(vm, from + at, to + at, src, dst, &d);
-    prune_below(vm, vm->root, PT_LEVELS - 1, from, from + len, &d);
+    prune_below(vm->root, PT_LEVELS - 1, from, from + len, &d);
     tlb_flush_all(vm); /* before anybody may map the old range anew */
     drops_finish(&d);
 }

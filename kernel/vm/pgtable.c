@@ -6,6 +6,7 @@
  * cannot rise; one seen above 1 may fall meanwhile, which costs a needless copy
  * and nothing else (then the old table is dropped by its last owner).
  */
+#include "vm/count.h"
 #include "vm/pgtable.h"
 #include "lib/errno.h"
 #include "lib/print.h"
@@ -14,14 +15,6 @@
 #include "vm/tlb.h"
 
 #define REUSE_WINDOW 16 /* leaves that are looked at when one page is found to be sole-owned */
-
-void pt_root_mark_used(struct vmspace *vm, vaddr_t va, bool used)
-{
-    unsigned i = pt_index(va, PT_LEVELS - 1);
-    u64 bit = 1ul << i % 64;
-
-    vm->root_used[i / 64] = used ? vm->root_used[i / 64] | bit : vm->root_used[i / 64] & ~bit;
-}
 
 /* ---- reserving ---- */
 
@@ -33,7 +26,7 @@ void pt_reserve_init(struct pt_reserve *r)
 static int reserve_tables(struct pt_reserve *r, u64 count, enum alloc_flags flags)
 {
     while (count-- > 0) {
-        struct page *t = page_alloc(PAGE_TABLE, flags | ALLOC_ZERO);
+        struct page *t = page_alloc_table(PAGE_TABLE, flags);
         if (!t) {
             pt_reserve_release(r);
             return -ENOMEM;
@@ -112,7 +105,9 @@ void pt_reserve_release(struct pt_reserve *r)
     while (r->tables) {
         struct page *t = r->tables;
         r->tables = t->next;
-        page_put(t);
+        t->used = 0;
+        if (page_put_last(t))
+            page_free_table(t);
     }
     if (r->data)
         page_put(r->data);
@@ -126,7 +121,9 @@ static struct page *reserve_take(struct pt_reserve *r, unsigned level)
     ASSERT(t);
     r->tables = t->next;
     r->count--;
-    t->level = level;
+    t->level = (u8)level;
+    t->used = 0;
+    t->lock = 0;
     vm_count(VMC_table_alloc, 1);
     return t;
 }
@@ -140,8 +137,7 @@ struct page *pt_path_step(struct page *t, unsigned level, pte_t *slot, struct pt
 
     if (pte_is_empty(e)) {
         child = reserve_take(r, level - 1);
-        t->used++;
-        pte_store(slot, pte_table(page_paddr(child)));
+        table_entry_set(t, slot, pte_table(page_paddr(child)));
         d->edges = true;
         return child;
     }
@@ -165,7 +161,6 @@ struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *
 {
     struct page *t = vm->root;
 
-    pt_root_mark_used(vm, va, true);
     for (unsigned level = PT_LEVELS - 1; level > 0; level--)
         t = pt_path_step(t, level, pt_slot(t, level, va), r, d);
     return t;
@@ -176,20 +171,21 @@ struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *
 void pt_share(struct vmspace *parent, struct vmspace *child)
 {
     pte_t *from = page_data(parent->root), *to = page_data(child->root);
+    u64 groups = parent->root->groups;
 
-    for (unsigned w = 0; w < ROOT_USED_WORDS; w++) {
-        for (u64 bits = parent->root_used[w]; bits; bits &= bits - 1) {
-            unsigned i = w * 64 + (unsigned)__builtin_ctzl(bits);
+    child->root->groups = groups;
+    child->root->used = parent->root->used;
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
             pte_t e = pte_load(&from[i]);
+            if (pte_is_empty(e))
+                continue;
             page_get(pte_page(e));
             e = pte_sealed(e, PT_LEVELS - 1);
             pte_store(&from[i], e);
-            pte_store(&to[i], e);
+            to[i] = e;
             vm_count(VMC_table_share, 1);
         }
-        child->root_used[w] = parent->root_used[w];
-    }
-    child->root->used = parent->root->used;
     tlb_flush_all(parent);
 }
 
@@ -284,8 +280,7 @@ void pt_fill(struct vmspace *vm, vaddr_t va, struct page *page, unsigned prot, s
     pte_t *slot = pt_slot(t, 0, va);
 
     ASSERT(pte_is_empty(pte_load(slot)));
-    t->used++;
-    pte_store(slot, pte_leaf(page_paddr(page), prot));
+    table_entry_set(t, slot, pte_leaf(page_paddr(page), prot));
     path_finish(vm, va, &d);
 }
 
@@ -341,7 +336,7 @@ void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, v
     struct drops d = {.vm = vm};
     struct page *t = pt_path_private(vm, va, r, &d), *page;
     pte_t *slot = pt_slot(t, 0, va);
-    u64 window = d.took_over ? pt_span(1) : REUSE_WINDOW * PAGE_SIZE;
+    u64 window = d.took_over ? pt_span(1) : MIN(REUSE_WINDOW * PAGE_SIZE, pt_span(1)); /* within t */
 
     ASSERT(!pte_is_empty(pte_load(slot)) && (prot & PROT_WRITE));
     page = pte_page(pte_load(slot));
@@ -356,14 +351,5 @@ void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, v
 
 void pt_drop_all(struct vmspace *vm)
 {
-    pte_t *slots = page_data(vm->root);
-
-    for (unsigned w = 0; w < ROOT_USED_WORDS; w++)
-        for (; vm->root_used[w]; vm->root_used[w] &= vm->root_used[w] - 1) {
-            unsigned i = w * 64 + (unsigned)__builtin_ctzl(vm->root_used[w]);
-            struct page *child = pte_page(slots[i]);
-            slots[i] = (pte_t){0};
-            vm->root->used--;
-            node_put(child);
-        }
+    root_clear(vm->root);
 }

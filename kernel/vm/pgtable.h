@@ -79,4 +79,3 @@ struct drops;
 struct page *pt_path_step(struct page *t, unsigned level, pte_t *slot, struct pt_reserve *r, struct drops *d);
 /* The leaf table of va, exclusive and open; tables are made where they are missing. */
 struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *r, struct drops *d);
-void pt_root_mark_used(struct vmspace *vm, vaddr_t va, bool used);

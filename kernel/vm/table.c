@@ -2,32 +2,27 @@
  * One page-table page: sealing, copying, dropping. See table.h; pgtable.h says
  * what the seal mark means.
  */
+#include "vm/count.h"
 #include "vm/table.h"
 #include "vm/plant.h"
 #include "vm/tlb.h"
 
-pte_t pte_sealed(pte_t e, unsigned level)
-{
-    struct page *node = pte_page(e);
-
-    if (level > 0)
-        return pte_table_seal(e, table_sealed(node));
-    if (node->kind == PAGE_OBJECT && pte_leaf_writable(e))
-        return pte_leaf(pte_paddr(e), pte_leaf_prot(e) & ~(unsigned)PROT_WRITE);
-    return pte_leaf_seal(e);
-}
-
 static void table_push_down_locked(struct page *t)
 {
     pte_t *slots = page_data(t);
+    u64 groups = t->groups;
 
     if (table_sealed(t))
         return;
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        pte_t e = pte_load(&slots[i]);
-        if (!pte_is_empty(e) && !vm_plant("seal"))
-            pte_store(&slots[i], pte_sealed(e, t->level));
-    }
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
+            pte_t e = pte_load(&slots[i]), sealed;
+            if (pte_is_empty(e) || vm_plant("seal"))
+                continue;
+            sealed = pte_sealed(e, t->level);
+            if (sealed.bits != e.bits)
+                pte_store(&slots[i], sealed);
+        }
     atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */
     vm_count(VMC_table_pushdown, 1);
 }
@@ -42,15 +37,20 @@ void table_push_down(struct page *t)
 struct page *table_copy(struct page *src, struct page *dst)
 {
     pte_t *from = page_data(src), *to = page_data(dst);
+    u64 groups;
 
     page_lock(src);
     table_push_down_locked(src);
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        pte_t e = pte_load(&from[i]);
-        if (!pte_is_empty(e) && !vm_plant("count"))
-            page_get(pte_page(e));
-        to[i] = e;
-    }
+    groups = dst->groups = src->groups;
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
+            pte_t e = pte_load(&from[i]);
+            if (pte_is_empty(e))
+                continue;
+            if (!vm_plant("count"))
+                page_get(pte_page(e));
+            to[i] = e;
+        }
     dst->used = src->used;
     page_unlock(src);
     dst->level = src->level;
@@ -58,22 +58,39 @@ struct page *table_copy(struct page *src, struct page *dst)
     return dst;
 }
 
+/* Nobody else knows the table any more: drops its children, and leaves it empty. */
+static void table_clear(struct page *t)
+{
+    pte_t *slots = page_data(t);
+    u64 groups = t->groups;
+
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
+            pte_t e = slots[i];
+            if (pte_is_empty(e))
+                continue;
+            slots[i] = (pte_t){0};
+            t->used--;
+            node_put(pte_page(e));
+        }
+}
+
 void node_put(struct page *p)
 {
     if (!page_put_last(p))
         return;
-    if (p->kind == PAGE_TABLE) {
-        pte_t *slots = page_data(p);
-        for (unsigned i = 0; p->used > 0; i++) {
-            pte_t e = slots[i];
-            if (pte_is_empty(e))
-                continue;
-            p->used--;
-            node_put(pte_page(e));
-        }
-        vm_count(VMC_table_free, 1);
+    if (p->kind != PAGE_TABLE) {
+        page_free(p);
+        return;
     }
-    page_free(p);
+    table_clear(p);
+    page_free_table(p);
+    vm_count(VMC_table_free, 1);
+}
+
+void root_clear(struct page *root)
+{
+    table_clear(root);
 }
 
 void drops_finish(struct drops *d)

@@ -4,6 +4,7 @@
  * but the checker.
  */
 #pragma once
+#include "lib/bits.h"
 #include "vm/vm.h"
 
 static inline unsigned pt_index(vaddr_t va, unsigned level)
@@ -32,6 +33,35 @@ static inline void pte_store(pte_t *slot, pte_t e)
     __atomic_store_n(&slot->bits, e.bits, __ATOMIC_RELEASE);
 }
 
+/*
+ * Entries are kept in groups, of a cache line where tables are full-sized.
+ * page->groups has a bit for each that may have an entry that is not empty, so
+ * that what looks at all entries of a table costs what is in it.
+ */
+#define GROUPS (PT_ENTRIES < 64 ? PT_ENTRIES : 64)
+#define GROUP_ENTRIES (PT_ENTRIES / GROUPS)
+_Static_assert(GROUPS <= 64, "a bit for each in page->groups");
+
+/* Runs through the groups of this bitmap: `g` is the number of each in turn; bits: a u64 that is used up. */
+#define for_each_group(g, bits) for (unsigned g; (bits) && ((g = lowest_bit(bits)), true); (bits) &= (bits) - 1)
+
+/* An entry that was empty gets its value. */
+static inline void table_entry_set(struct page *t, pte_t *slot, pte_t e)
+{
+    unsigned i = (unsigned)(slot - (pte_t *)page_data(t));
+
+    t->used++;
+    t->groups |= 1ul << i / GROUP_ENTRIES;
+    pte_store(slot, e);
+}
+
+/* An entry becomes empty. */
+static inline void table_entry_clear(struct page *t, pte_t *slot)
+{
+    t->used--;
+    pte_store(slot, (pte_t){0});
+}
+
 /* The node that an entry that is not empty points to. */
 static inline struct page *pte_page(pte_t e)
 {
@@ -52,8 +82,11 @@ static inline void table_unmark(struct page *t)
 void page_lock(struct page *p);
 void page_unlock(struct page *p);
 
-/* The entry with writing through it forbidden. A shared object's page gets no COW mark: it is never copied. */
-pte_t pte_sealed(pte_t e, unsigned level);
+/* The entry with writing through it forbidden. */
+static inline pte_t pte_sealed(pte_t e, unsigned level)
+{
+    return level > 0 ? pte_table_seal(e, table_sealed(pte_page(e))) : pte_leaf_seal(e);
+}
 /*
  * Seals every edge of a table. No CPU can hold a writable translation through
  * it: either all edges to it have been sealed and flushed, or it is about to be
@@ -65,6 +98,9 @@ struct page *table_copy(struct page *src, struct page *dst);
 
 /* Drops a reference to a node; the last one drops its children. Recursion is as deep as the tree; preemptible. */
 void node_put(struct page *p);
+
+/* Drops all that a root has. No CPU runs it. */
+void root_clear(struct page *root);
 
 /* Nodes whose reference is dropped once no CPU can reach them any more. */
 #define DROPS_MAX 64

@@ -7,6 +7,7 @@
  * translation: its walks come after our store to the table. The fences on both
  * sides order bit and table (vmspace_switch has the other one).
  */
+#include "vm/count.h"
 #include "vm/tlb.h"
 #include "arch/arch.h"
 #include "proc/sched.h"

@@ -111,13 +111,11 @@ extern const struct vm_tag_ops *vm_tag_ops;
 /* ---- address spaces ---- */
 
 struct region_node; /* region.c */
-#define ROOT_USED_WORDS ((USER_ROOT_ENTRIES + 63) / 64)
 
 struct vmspace {
     struct refcount refs;   /* threads' processes, and short-lived lookers */
     struct mutex lock;      /* RANK_VMSPACE */
     struct page *root;      /* PAGE_ROOT; never changes */
-    u64 root_used[ROOT_USED_WORDS]; /* which root entries are not empty */
     struct region_node *_Atomic regions; /* persistent tree; shared with relatives until changed */
     struct region_node *stale[4]; /* replaced by this operation; dropped when the lock has been released */
     u32 stale_count;
@@ -209,7 +207,7 @@ enum vm_counter {
 #undef X
     VMC_COUNT
 };
-void vm_count(enum vm_counter c, u64 n);
+/* vm_count: vm/count.h */
 u64 vm_counter_read(enum vm_counter c);
 extern const char *const vm_counter_name[VMC_COUNT];
 

@@ -11,6 +11,7 @@
 #include "lib/string.h"
 #include "proc/sched.h"
 #include "vm/check.h"
+#include "vm/count.h"
 #include "vm/kmem.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
@@ -52,13 +53,13 @@ static struct vmspace *create(void)
 
     if (!vm)
         return NULL;
-    vm->root = page_alloc(PAGE_ROOT, ALLOC_ZERO);
+    vm->root = page_alloc_table(PAGE_ROOT, 0);
     if (!vm->root) {
         kmem_free(vm);
         return NULL;
     }
     vm->root->level = PT_LEVELS - 1;
-    arch_root_init(page_data(vm->root));
+    vm->root->used = 0;
     ref_init(&vm->refs);
     mutex_init(&vm->lock, "vmspace", RANK_VMSPACE);
     mutex_lock(&vmspaces_lock);
@@ -131,7 +132,8 @@ void vmspace_put(struct vmspace *vm)
     mutex_unlock(&vmspaces_lock);
     pt_drop_all(vm);
     ASSERT(vm->root->used == 0);
-    page_put(vm->root);
+    if (page_put_last(vm->root))
+        page_free_table(vm->root);
     vm_leave();
     region_tree_put(vm->regions); /* may close files */
     kmem_free(vm);

@@ -1,6 +1,5 @@
 /* Counters: one row for each CPU, added up when read. */
-#include "proc/sched.h"
-#include "vm/vm.h"
+#include "vm/count.h"
 
 _Static_assert(VMC_COUNT <= ARRAY_SIZE(((struct cpu *)0)->vm_counters), "room in struct cpu");
 
@@ -9,12 +8,6 @@ const char *const vm_counter_name[VMC_COUNT] = {
     VM_COUNTERS(X)
 #undef X
 };
-
-/* An atomic add: the thread may be moved to another CPU between finding the row and adding to it. */
-void vm_count(enum vm_counter c, u64 n)
-{
-    __atomic_fetch_add(&arch_this_cpu()->vm_counters[c], n, __ATOMIC_RELAXED);
-}
 
 u64 vm_counter_read(enum vm_counter c)
 {

@@ -10,7 +10,7 @@
  * after the other, until the operation succeeds: it must then have changed
  * nothing, and munmap and exit may not fail at all.
  *
- * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--seconds N]
+ * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--seconds N] [--trace STEP]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,6 +79,15 @@ static u64 rnd(u64 n)
     return host_random(n);
 }
 
+/* With --trace STEP: what is done from that step on. */
+static u64 trace_from = UINT64_MAX;
+
+static void trace(const struct proc *p, unsigned i, unsigned n, unsigned how)
+{
+    if (step >= trace_from)
+        fprintf(stderr, "%lu: cpu %u process %u: %s [%u, %u) %u\n", step, host_cpu, (unsigned)(p - procs), doing, i, i + n, how);
+}
+
 #define EXPECT(cond, ...)            \
     do {                             \
         if (!(cond))                 \
@@ -135,10 +144,10 @@ static bool was_hit(void)
     return hit;
 }
 
-/* Memory may run out by itself. */
+/* Memory may run out by itself. What other CPUs keep for themselves cannot be had. */
 static bool scarce(void)
 {
-    return host_free_pages() < 200;
+    return host_free_pages() < 200 + CPUS * 100;
 }
 
 /* Runs the operation so that its first, second, … allocation fails, until none is left; or just runs it. */
@@ -175,13 +184,19 @@ static struct proc *free_place(void)
     return NULL;
 }
 
+/* Mostly from a window that moves on slowly, so that one operation meets what another left. */
+static unsigned any_page(void)
+{
+    return (unsigned)(rnd(4) ? step / 10000 * 11 + rnd(12) : rnd(PAGES)) % PAGES;
+}
+
 /* Mostly one that is mapped. */
 static unsigned some_page(const struct proc *p)
 {
-    unsigned i = (unsigned)rnd(PAGES);
+    unsigned i = any_page();
 
-    for (unsigned tries = 0; tries < 6 && !p->cells[i].prot; tries++)
-        i = (unsigned)rnd(PAGES);
+    for (unsigned tries = 0; tries < 6 && !p->cells[i].mapped; tries++)
+        i = any_page();
     return i;
 }
 
@@ -196,6 +211,7 @@ static void op_access(struct proc *p)
     u64 value = 0;
 
     doing = write ? "store" : "load";
+    trace(p, i, 1, c->prot);
     host_run(p->vm);
     fail_at = rnd(8) ? -1 : (s64)rnd(6);
     attempt();
@@ -224,6 +240,7 @@ static void op_fork(struct proc *p)
     doing = "fork";
     if (!child)
         return;
+    trace(p, 0, 0, (unsigned)(child - procs));
     host_run(p->vm);
     WITH_FAILURES(!(child->vm = vmspace_fork(p->vm)));
     memcpy(child->cells, p->cells, sizeof p->cells);
@@ -243,6 +260,7 @@ static void leave_cpus(struct vmspace *vm)
 static void op_exit(struct proc *p)
 {
     doing = "exit";
+    trace(p, 0, 0, 0);
     leave_cpus(p->vm);
     vmspace_put(p->vm);
     p->vm = NULL;
@@ -253,7 +271,7 @@ static void range(unsigned *i, unsigned *n, bool large)
 {
     unsigned room;
 
-    *i = (unsigned)rnd(PAGES);
+    *i = any_page();
     room = rnd(4) ? CHUNK - *i % CHUNK : PAGES - *i;
     *n = 1 + (unsigned)rnd(large || rnd(8) == 0 ? room : MIN(room, 6u));
 }
@@ -289,6 +307,7 @@ static void op_map(struct proc *p)
         q.offset = first * PAGE_SIZE;
         q.flags |= rnd(2) ? MAP_SHARED_ : 0;
     }
+    trace(p, i, n, q.prot | q.flags << 8);
     WITH_FAILURES((at = vm_map(p->vm, &q)) == -ENOMEM);
     EXPECT(at == (s64)q.addr, "mmap: %ld", at);
     for (unsigned k = 0; k < n; k++)
@@ -304,6 +323,7 @@ static void op_unmap(struct proc *p)
     doing = "munmap";
     range(&i, &n, false);
     fail_at = (s64)rnd(4) - 1;
+    trace(p, i, n, 0);
     attempt();
     err = vm_unmap(p->vm, va_of(i), bytes_of(i, n));
     was_hit();
@@ -319,6 +339,7 @@ static void op_discard(struct proc *p)
     doing = "MADV_DONTNEED";
     range(&i, &n, false);
     fail_at = (s64)rnd(4) - 1;
+    trace(p, i, n, 0);
     attempt();
     err = vm_discard(p->vm, va_of(i), bytes_of(i, n));
     was_hit();
@@ -335,14 +356,17 @@ static void op_protect(struct proc *p)
 
     doing = "mprotect";
     range(&i, &n, false);
-    if (!in_order(i, n))
-        return;
+    i = some_page(p);
+    n = MIN(n, CHUNK - i % CHUNK);
+    for (unsigned k = 1; k < n && rnd(16); k++)
+        n = p->cells[i + k].mapped ? n : k;
     for (unsigned k = i; k < i + n; k++)
         whole = whole && p->cells[k].mapped;
     if (!whole)
         EXPECT(vm_protect(p->vm, va_of(i), bytes_of(i, n), prot) == -ENOMEM, "mprotect of a hole");
     if (!whole)
         return;
+    trace(p, i, n, prot);
     WITH_FAILURES((err = vm_protect(p->vm, va_of(i), bytes_of(i, n), prot)) == -ENOMEM);
     EXPECT(err == 0, "mprotect: %d", err);
     for (; n-- > 0; i++)
@@ -365,7 +389,7 @@ static bool one_region(const struct proc *p, unsigned i, unsigned n)
 #define MREMAP_FIXED 2u
 static void op_move(struct proc *p)
 {
-    unsigned i, n, to = (unsigned)rnd(PAGES);
+    unsigned i, n, to = any_page();
     struct cell moved[PAGES];
     s64 at;
 
@@ -373,6 +397,7 @@ static void op_move(struct proc *p)
     range(&i, &n, false);
     if (to + n > PAGES || (to < i + n && i < to + n) || !one_region(p, i, n) || !in_order(i, n) || !in_order(to, n))
         return;
+    trace(p, i, n, to);
     WITH_FAILURES((at = vm_remap(p->vm, va_of(i), n * PAGE_SIZE, n * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
                                  va_of(to))) == -ENOMEM);
     EXPECT(at == (s64)va_of(to), "mremap: %ld", at);
@@ -434,25 +459,25 @@ static void one_step(void)
 
     host_cpu = (unsigned)rnd(CPUS);
     operations++;
-    if (op < 50)
+    if (op < 68)
         op_access(p);
-    else if (op < 60)
+    else if (op < 75)
         op_schedule(p);
-    else if (op < 68)
+    else if (op < 80)
         op_fork(p);
-    else if (op < 76 && live > 1 + rnd(PROCS))
+    else if (op < 85 && live > 1 + rnd(PROCS))
         op_exit(p);
-    else if (op < 86)
+    else if (op < 89)
         op_map(p);
-    else if (op < 88)
+    else if (op == 89)
         op_unmap(p);
-    else if (op == 88)
+    else if (op == 90)
         op_discard(p);
-    else if (op < 92)
-        op_protect(p);
     else if (op < 96)
+        op_protect(p);
+    else if (op < 99)
         op_move(p);
-    else if (op == 97)
+    else if (rnd(4) == 0)
         op_truncate();
     if (step % 16 == 0)
         compare(some_process());
@@ -479,7 +504,7 @@ static void random_operations(void **state)
     (void)state;
     host_on_panic = where;
     host_seed(seed);
-    host_boot(PT_BITS < 9 ? 1600 : 6000);
+    host_boot(PT_BITS < 9 ? 2000 : 6000);
     free_before = host_free_pages();
     objects_make();
     procs[0].vm = vmspace_create();
@@ -516,6 +541,8 @@ int main(int argc, char **argv)
             steps = strtoul(argv[i + 1], NULL, 0);
         else if (!strcmp(argv[i], "--seconds"))
             seconds_limit = strtoul(argv[i + 1], NULL, 0);
+        else if (!strcmp(argv[i], "--trace"))
+            trace_from = strtoul(argv[i + 1], NULL, 0);
         else if (!strcmp(argv[i], "--plant"))
             host_plant = argv[i + 1];
     }

@@ -38,10 +38,11 @@ typedef struct {
 #define PTE_COW (1ul << 8)  /* leaf: sealing took W away. Software bit. */
 #define PTE_LINK (1ul << 8) /* table edge, with V=0: sealed. Software bit. */
 #define PTE_HELD (1ul << 9) /* leaf, with V=0: keeps its page but grants nothing (PROT_NONE) */
+#define PTE_OBJECT (1ul << 9) /* leaf, with V=1: an object's page that is shared, never copied. Software bit. */
 #define PTE_PPN_SHIFT 10
 #define PTE_PPN_MASK (((1ul << 44) - 1) << PTE_PPN_SHIFT)
 
-enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
+enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, PROT_OBJECT = 8 /* shared: sealing leaves no COW mark */ };
 
 static inline bool pte_is_empty(pte_t e)
 {
@@ -105,13 +106,15 @@ static inline pte_t pte_leaf(paddr_t page, unsigned prot)
 {
     u64 bits = pte_ppn_bits(page) | PTE_U | PTE_A;
 
-    if (prot == PROT_NONE)
+    if (!(prot & ~(unsigned)PROT_OBJECT))
         return (pte_t){pte_ppn_bits(page) | PTE_HELD};
     bits |= PTE_V | PTE_R; /* W without R is reserved (table 4.5); X without R is granted R, as on Linux's default */
     if (prot & PROT_WRITE)
         bits |= PTE_W | PTE_D;
     if (prot & PROT_EXEC)
         bits |= PTE_X;
+    if (prot & PROT_OBJECT)
+        bits |= PTE_OBJECT;
     return (pte_t){bits};
 }
 
@@ -120,7 +123,7 @@ static inline unsigned pte_leaf_prot(pte_t e)
     if (!(e.bits & PTE_V))
         return PROT_NONE;
     return (e.bits & PTE_R ? PROT_READ : 0) | (e.bits & PTE_W ? PROT_WRITE : 0) |
-           (e.bits & PTE_X ? PROT_EXEC : 0);
+           (e.bits & PTE_X ? PROT_EXEC : 0) | (e.bits & PTE_OBJECT ? PROT_OBJECT : 0);
 }
 
 static inline bool pte_leaf_writable(pte_t e)
@@ -128,10 +131,12 @@ static inline bool pte_leaf_writable(pte_t e)
     return (e.bits & (PTE_V | PTE_W)) == (PTE_V | PTE_W);
 }
 
-/* The leaf without W; one that had W gets the COW mark. */
+/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. */
 static inline pte_t pte_leaf_seal(pte_t e)
 {
-    return pte_leaf_writable(e) ? (pte_t){(e.bits & ~(PTE_W | PTE_D)) | PTE_COW} : e;
+    if (!pte_leaf_writable(e))
+        return e;
+    return (pte_t){(e.bits & ~(PTE_W | PTE_D)) | (e.bits & PTE_OBJECT ? 0 : PTE_COW)};
 }
 
 static inline bool pte_leaf_cow(pte_t e)

@@ -35,10 +35,11 @@ typedef struct {
 #define PTE_G (1ul << 8)
 #define PTE_COW (1ul << 9)   /* leaf: sealing took R/W away. Ignored by the processor. */
 #define PTE_HELD (1ul << 10) /* leaf, with P=0: keeps its page but grants nothing (PROT_NONE) */
+#define PTE_OBJECT (1ul << 11) /* leaf: an object's page that is shared, never copied. Ignored by the processor. */
 #define PTE_NX (1ul << 63)
 #define PTE_ADDR_MASK (((1ul << 40) - 1) << PAGE_SHIFT)
 
-enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
+enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, PROT_OBJECT = 8 /* shared: sealing leaves no COW mark */ };
 
 static inline bool pte_is_empty(pte_t e)
 {
@@ -95,12 +96,14 @@ static inline pte_t pte_leaf(paddr_t page, unsigned prot)
 {
     u64 bits = page.pa | PTE_P | PTE_US | PTE_A;
 
-    if (prot == PROT_NONE)
+    if (!(prot & ~(unsigned)PROT_OBJECT))
         return (pte_t){page.pa | PTE_HELD};
     if (prot & PROT_WRITE)
         bits |= PTE_RW | PTE_D;
     if (!(prot & PROT_EXEC))
         bits |= PTE_NX;
+    if (prot & PROT_OBJECT)
+        bits |= PTE_OBJECT;
     return (pte_t){bits};
 }
 
@@ -108,7 +111,8 @@ static inline unsigned pte_leaf_prot(pte_t e)
 {
     if (!(e.bits & PTE_P))
         return PROT_NONE;
-    return PROT_READ | (e.bits & PTE_RW ? PROT_WRITE : 0) | (e.bits & PTE_NX ? 0 : PROT_EXEC);
+    return PROT_READ | (e.bits & PTE_RW ? PROT_WRITE : 0) | (e.bits & PTE_NX ? 0 : PROT_EXEC) |
+           (e.bits & PTE_OBJECT ? PROT_OBJECT : 0);
 }
 
 static inline bool pte_leaf_writable(pte_t e)
@@ -116,10 +120,12 @@ static inline bool pte_leaf_writable(pte_t e)
     return (e.bits & (PTE_P | PTE_RW)) == (PTE_P | PTE_RW);
 }
 
-/* The leaf without W; one that had W gets the COW mark. */
+/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. */
 static inline pte_t pte_leaf_seal(pte_t e)
 {
-    return pte_leaf_writable(e) ? (pte_t){(e.bits & ~(PTE_RW | PTE_D)) | PTE_COW} : e;
+    if (!pte_leaf_writable(e))
+        return e;
+    return (pte_t){(e.bits & ~(PTE_RW | PTE_D)) | (e.bits & PTE_OBJECT ? 0 : PTE_COW)};
 }
 
 static inline bool pte_leaf_cow(pte_t e)
