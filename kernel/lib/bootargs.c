@@ -23,6 +23,7 @@ static const struct {
     {"cowslip.trace", "1: log each system call that the kernel does not have"},
     {"maxproc", "how many processes there may be"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
+    {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
     {"vm.plant", "count: skips counting pages, for the checker to find (debug builds)"},
 };
 

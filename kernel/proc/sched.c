@@ -448,6 +448,7 @@ static void cpu_init(struct cpu *c)
     spin_init(&c->timer_lock, "timers", RANK_TIMER);
     list_init(&c->run_queue);
     list_init(&c->timers);
+    c->timer_set_ns = UINT64_MAX;
 }
 
 void sched_init(void)

@@ -87,6 +87,7 @@ struct cpu {
     u32 runnable;
     u64 slice_end_ns;
     struct list timers;        /* proc/timer.c, sorted; RANK_TIMER */
+    u64 timer_set_ns;          /* what the hardware is set for; UINT64_MAX: nothing */
     struct spinlock timer_lock;
     struct timer *timer_running; /* its callback has not returned */
     u64 idle_ns, user_ns, system_ns, context_switches;

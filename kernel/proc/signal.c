@@ -4,6 +4,7 @@
  * CLONE_SIGHAND shares them between processes.
  */
 #include "proc/signal.h"
+#include "lib/bits.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -24,11 +25,12 @@ struct queued_signal {
 
 struct signal_actions *signal_actions_create(void)
 {
-    struct signal_actions *a = kmem_zalloc(sizeof *a);
+    struct signal_actions *a = kmem_alloc(sizeof *a);
 
     if (a) {
         ref_init(&a->refs);
         spin_init(&a->lock, "signal actions", RANK_ACTIONS);
+        a->set = 0;
     }
     return a;
 }
@@ -39,10 +41,23 @@ struct signal_actions *signal_actions_copy(struct signal_actions *a)
 
     if (copy) {
         spin_lock(&a->lock);
-        memcpy(copy->action, a->action, sizeof copy->action);
+        copy->set = a->set;
+        for (u64 set = a->set; set; set &= set - 1)
+            copy->action[lowest_bit(set)] = a->action[lowest_bit(set)];
         spin_unlock(&a->lock);
     }
     return copy;
+}
+
+struct signal_action signal_action_get_locked(const struct signal_actions *a, int signo)
+{
+    return a->set & SIG_BIT(signo) ? a->action[signo - 1] : (struct signal_action){.handler = SIG_DFL};
+}
+
+void signal_action_set_locked(struct signal_actions *a, int signo, struct signal_action action)
+{
+    a->set |= SIG_BIT(signo);
+    a->action[signo - 1] = action;
 }
 
 void signal_actions_put(struct signal_actions *a)
@@ -53,10 +68,12 @@ void signal_actions_put(struct signal_actions *a)
 
 void signal_actions_reset(struct signal_actions *a)
 {
-    for (int i = 0; i < SIG_COUNT; i++) {
-        struct signal_action *action = &a->action[i];
-        vaddr_t keep = action->handler == SIG_IGN ? SIG_IGN : SIG_DFL;
-        *action = (struct signal_action){.handler = keep};
+    for (u64 set = a->set; set; set &= set - 1) {
+        int signo = (int)lowest_bit(set) + 1;
+        if (a->action[signo - 1].handler == SIG_IGN)
+            a->action[signo - 1] = (struct signal_action){.handler = SIG_IGN};
+        else
+            a->set &= ~SIG_BIT(signo);
     }
 }
 
@@ -65,7 +82,7 @@ struct signal_action signal_action_get(struct process *p, int signo)
     struct signal_action action;
 
     spin_lock(&p->actions->lock);
-    action = p->actions->action[signo - 1];
+    action = signal_action_get_locked(p->actions, signo);
     spin_unlock(&p->actions->lock);
     return action;
 }
@@ -334,8 +351,8 @@ void signal_fault(int signo, int code, vaddr_t addr)
 
     spin_lock(&p->siglock);
     spin_lock(&p->actions->lock);
-    if ((current->sigmask & SIG_BIT(signo)) || p->actions->action[signo - 1].handler == SIG_IGN) {
-        p->actions->action[signo - 1] = (struct signal_action){.handler = SIG_DFL};
+    if ((current->sigmask & SIG_BIT(signo)) || signal_action_get_locked(p->actions, signo).handler == SIG_IGN) {
+        signal_action_set_locked(p->actions, signo, (struct signal_action){.handler = SIG_DFL});
         current->sigmask &= ~SIG_BIT(signo);
     }
     spin_unlock(&p->actions->lock);

@@ -88,9 +88,13 @@ struct signal_action {
 };
 struct signal_actions { /* shared with CLONE_SIGHAND; lock of the process that acts */
     struct refcount refs;
-    struct spinlock lock; /* RANK_SIGNAL, taken nested under siglock */
+    struct spinlock lock; /* RANK_ACTIONS, taken under siglock */
+    u64 set;              /* which of the following have ever been set; the others are the default, and not to be read */
     struct signal_action action[SIG_COUNT];
 };
+/* The lock held: reads an action; makes one the default; sets it. */
+struct signal_action signal_action_get_locked(const struct signal_actions *a, int signo);
+void signal_action_set_locked(struct signal_actions *a, int signo, struct signal_action action);
 struct signal_actions *signal_actions_create(void);
 struct signal_actions *signal_actions_copy(struct signal_actions *a);
 void signal_actions_put(struct signal_actions *a);

@@ -114,7 +114,7 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
     }
     if (action->flags & SA_RESETHAND) {
         spin_lock(&p->actions->lock);
-        p->actions->action[signo - 1].handler = SIG_DFL;
+        signal_action_set_locked(p->actions, signo, (struct signal_action){.handler = SIG_DFL});
         spin_unlock(&p->actions->lock);
     }
     signal_mask_set(current->sigmask | action->mask | (action->flags & SA_NODEFER ? 0 : SIG_BIT(signo)));

@@ -6,13 +6,20 @@
  */
 #include "proc/sched.h"
 
-/* The hardware is set for whatever comes first; interrupts off. */
+/*
+ * The hardware is set for whatever comes first, or earlier: setting it is a call
+ * of the firmware, while an interrupt for nothing comes once and sets it right.
+ * So it is set only for what comes before that. Interrupts off.
+ */
 void timer_program(struct cpu *c)
 {
     u64 next = c->slice_end_ns ? c->slice_end_ns : UINT64_MAX;
 
     if (!list_empty(&c->timers))
         next = MIN(next, list_first(&c->timers, struct timer, link)->deadline_ns);
+    if (next >= c->timer_set_ns)
+        return;
+    c->timer_set_ns = next;
     arch_timer_set(next);
 }
 
@@ -89,5 +96,6 @@ void timers_run(struct cpu *c)
 
     while ((t = timer_take_due(c, arch_time_ns())))
         t->fn(t);
+    c->timer_set_ns = UINT64_MAX; /* it has fired */
     timer_program(c);
 }

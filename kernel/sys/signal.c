@@ -130,18 +130,19 @@ SYSCALL(rt_sigaction)
 {
     struct process *p = current_process();
     struct sigaction_abi new, old;
-    struct signal_action *action;
+    struct signal_action action;
 
     if (a[3] != 8 || !valid(a[0]) || (a[1] && (SIG_BIT(a[0]) & UNBLOCKABLE)))
         return -EINVAL;
     if (a[1] && get_user(&new, a[1]))
         return -EFAULT;
-    action = &p->actions->action[a[0] - 1];
     spin_lock(&p->siglock);
     spin_lock(&p->actions->lock);
-    old = (struct sigaction_abi){action->handler, action->flags, action->mask};
+    action = signal_action_get_locked(p->actions, (int)a[0]);
+    old = (struct sigaction_abi){action.handler, action.flags, action.mask};
     if (a[1])
-        *action = (struct signal_action){new.handler, new.flags, new.mask & ~UNBLOCKABLE};
+        signal_action_set_locked(p->actions, (int)a[0],
+                                 (struct signal_action){new.handler, new.flags, new.mask & ~UNBLOCKABLE});
     spin_unlock(&p->actions->lock);
     if (a[1] && signal_is_ignored(p, (int)a[0])) { /* POSIX: what is pending is forgotten */
         signal_queue_flush(&p->pending, SIG_BIT(a[0]));

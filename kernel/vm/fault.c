@@ -193,6 +193,8 @@ static enum fault_result install(struct fault *f)
         vm_count(VMC_fault_spurious, 1);
         return FAULT_DONE;
     }
+    if ((pte_is_empty(leaf) || f->access == FAULT_WRITE) && pt_copy_ahead(f->vm, f->va))
+        return FAULT_RETRY;
     if (pte_is_empty(leaf))
         return f->region->object ? fill_object(f) : fill_anonymous(f);
     return f->access == FAULT_WRITE ? present_write(f) : present_read(f, leaf);

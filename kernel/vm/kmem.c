@@ -5,10 +5,14 @@
  * struct page of a cut page: lock = object size, used = objects in use, link in
  * its class's list while it has both free and used objects. One wholly free
  * page per class may stay. Lock: one for each class (RANK_KMEM).
+ *
+ * In front of each class every CPU has a magazine of a few free objects, which
+ * count as used in their pages; interrupts are off while it is looked at.
  */
 #include "vm/kmem.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "proc/sched.h"
 #include "vm/page.h"
 
 #define POISON 0x5a
@@ -25,13 +29,17 @@ struct free_object {
     struct free_object *next;
 };
 
+#define MAGAZINE 8u
+static struct magazine {
+    u32 count;
+    void *object[MAGAZINE];
+} magazines[MAX_CPUS][ARRAY_SIZE(sizes)];
+
+static u8 class_table[128]; /* by size in units of 16 bytes, rounded up */
+
 static unsigned class_of(size_t size)
 {
-    unsigned c = 0;
-
-    while (sizes[c] < size)
-        c++;
-    return c;
+    return class_table[(size + 15) / 16];
 }
 
 void kmem_init(void)
@@ -39,6 +47,10 @@ void kmem_init(void)
     for (unsigned c = 0; c < ARRAY_SIZE(sizes); c++) {
         spin_init(&classes[c].lock, "kmem", RANK_KMEM);
         list_init(&classes[c].partial);
+    }
+    for (unsigned i = 0, c = 0; i < ARRAY_SIZE(class_table); i++) {
+        c += i * 16 > sizes[c];
+        class_table[i] = (u8)c;
     }
 }
 
@@ -80,12 +92,36 @@ static void *take_locked(struct class *k, struct page *p)
     return o;
 }
 
+static void *magazine_take(unsigned c)
+{
+    bool on = arch_irq_save();
+    struct magazine *m = &magazines[arch_this_cpu()->id][c];
+    void *o = m->count > 0 ? m->object[--m->count] : NULL;
+
+    arch_irq_restore(on);
+    return o;
+}
+
+static bool magazine_put(unsigned c, void *o)
+{
+    bool on = arch_irq_save(), room;
+    struct magazine *m = &magazines[arch_this_cpu()->id][c];
+
+    room = m->count < MAGAZINE;
+    if (room)
+        m->object[m->count++] = o;
+    arch_irq_restore(on);
+    return room;
+}
+
 static void *small_alloc(unsigned c, enum alloc_flags flags)
 {
     struct class *k = &classes[c];
     struct page *fresh = NULL;
-    void *o = NULL;
+    void *o = magazine_take(c);
 
+    if (o)
+        return o;
     spin_lock(&k->lock);
     if (list_empty(&k->partial)) {
         spin_unlock(&k->lock);
@@ -133,6 +169,10 @@ void *kmem_zalloc(size_t size)
 #ifdef COWSLIP_DEBUG
 static void check_not_free(struct page *p, const void *o)
 {
+    for (unsigned i = 0; i < MAX_CPUS; i++) /* the others' may change meanwhile; what is found is true all the same */
+        for (unsigned n = 0; n < MAGAZINE; n++)
+            if (magazines[i][class_of(p->lock)].count > n && magazines[i][class_of(p->lock)].object[n] == o)
+                panic("kmem_free: %p is free already", o);
     for (struct free_object *f = *free_head(p); f; f = f->next)
         if (f == o)
             panic("kmem_free: %p is free already", o);
@@ -141,15 +181,20 @@ static void check_not_free(struct page *p, const void *o)
 
 static void small_free(struct page *p, void *o)
 {
-    struct class *k = &classes[class_of(p->lock)];
+    unsigned c = class_of(p->lock);
+    struct class *k = &classes[c];
     struct page *surplus = NULL;
 
-    ASSERT(((u64)o - (u64)page_data(p) - HEADER) % p->lock == 0);
-    spin_lock(&k->lock);
+    DEBUG_ASSERT(((u64)o - (u64)page_data(p) - HEADER) % p->lock == 0);
 #ifdef COWSLIP_DEBUG
+    spin_lock(&k->lock);
     check_not_free(p, o);
+    spin_unlock(&k->lock);
     memset(o, POISON, p->lock);
 #endif
+    if (magazine_put(c, o))
+        return;
+    spin_lock(&k->lock);
     ASSERT(p->used > 0);
     if (!*free_head(p))
         list_push(&k->partial, &p->link);

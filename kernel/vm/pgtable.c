@@ -166,12 +166,78 @@ struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *
     return t;
 }
 
-/* ---- operations ---- */
+#define DENSE 64 /* entries; a table with more is copied in a fault of its own */
+
+bool pt_copy_ahead(struct vmspace *vm, vaddr_t va)
+{
+    struct drops d = {.vm = vm};
+    struct page *t = vm->root, *child;
+    struct pt_reserve r;
+
+    for (unsigned level = PT_LEVELS - 1; level > 1; level--, t = child) {
+        pte_t *slot = pt_slot(t, level, va), e = pte_load(slot);
+        child = pte_page(e);
+        if (pte_is_empty(e))
+            return false;
+        if (page_refs(child) == 1)
+            continue;
+        pt_reserve_init(&r);
+        if (child->used <= DENSE || reserve_tables(&r, 1, 0))
+            return false;
+        pt_path_step(t, level, slot, &r, &d);
+        tlb_flush_all(vm);
+        drops_finish(&d);
+        pt_reserve_release(&r);
+        return true;
+    }
+    return false;
+}
+
+/* ---- fork ---- */
+
+#define PUSH_TABLES 16u /* at most so many leaf tables are pushed down in a fork */
+#define PUSH_FEW 8u     /* and only those of a table that has no more than so many */
+
+/* Pushes down a table just above the leaf tables, and those, if they are few. */
+static void push_down_small(struct page *t, unsigned *budget)
+{
+    pte_t *slots = page_data(t);
+    u64 groups = t->groups;
+
+    if (table_sealed(t) || t->used > MIN(PUSH_FEW, *budget))
+        return;
+    *budget -= t->used;
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++)
+            if (!pte_is_empty(pte_load(&slots[i])))
+                table_push_down(pte_page(pte_load(&slots[i])));
+    table_push_down(t);
+}
+
+/* t, of this level, becomes the child's, too. Where a sealed edge stays walkable nothing has to be pushed down. */
+static void push_down_few(struct page *t, unsigned level, unsigned *budget)
+{
+    pte_t *slots = page_data(t);
+    u64 groups = t->groups;
+
+    if (level == 1) {
+        push_down_small(t, budget);
+        return;
+    }
+    if (table_sealed(t) || t->used > PUSH_FEW)
+        return;
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++)
+            if (!pte_is_empty(pte_load(&slots[i])))
+                push_down_few(pte_page(pte_load(&slots[i])), level - 1, budget);
+    table_push_down(t);
+}
 
 void pt_share(struct vmspace *parent, struct vmspace *child)
 {
     pte_t *from = page_data(parent->root), *to = page_data(child->root);
     u64 groups = parent->root->groups;
+    unsigned budget = PUSH_TABLES;
 
     child->root->groups = groups;
     child->root->used = parent->root->used;
@@ -180,6 +246,8 @@ void pt_share(struct vmspace *parent, struct vmspace *child)
             pte_t e = pte_load(&from[i]);
             if (pte_is_empty(e))
                 continue;
+            if (!pte_table_walkable(pte_table_seal(e, false)))
+                push_down_few(pte_page(e), PT_LEVELS - 2, &budget);
             page_get(pte_page(e));
             e = pte_sealed(e, PT_LEVELS - 1);
             pte_store(&from[i], e);
@@ -188,6 +256,61 @@ void pt_share(struct vmspace *parent, struct vmspace *child)
         }
     tlb_flush_all(parent);
 }
+
+static u64 tables_below(struct page *t, unsigned level)
+{
+    u64 groups = t->groups, count = t->used;
+    pte_t *slots = page_data(t);
+
+    if (level > 1)
+        for_each_group(g, groups)
+            for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++)
+                if (!pte_is_empty(pte_load(&slots[i])))
+                    count += tables_below(pte_page(pte_load(&slots[i])), level - 1);
+    return count;
+}
+
+/* Fills dst, of this level, with copies of all that is below src; src's leaves are sealed. */
+static void copy_eagerly(struct page *src, struct page *dst, unsigned level, struct pt_reserve *r)
+{
+    pte_t *from = page_data(src), *to = page_data(dst);
+    u64 groups = src->groups;
+
+    dst->groups = groups;
+    dst->used = src->used;
+    for_each_group(g, groups)
+        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
+            pte_t e = pte_load(&from[i]);
+            struct page *child;
+
+            if (pte_is_empty(e))
+                continue;
+            if (level == 0) {
+                page_get(pte_page(e));
+                pte_store(&from[i], pte_leaf_seal(e));
+                to[i] = pte_leaf_seal(e);
+                continue;
+            }
+            child = reserve_take(r, level - 1);
+            copy_eagerly(pte_page(e), child, level - 1, r);
+            to[i] = pte_table(page_paddr(child));
+        }
+}
+
+int pt_share_eager(struct vmspace *parent, struct vmspace *child)
+{
+    struct pt_reserve r;
+
+    pt_reserve_init(&r);
+    if (reserve_tables(&r, tables_below(parent->root, PT_LEVELS - 1), 0))
+        return -ENOMEM;
+    copy_eagerly(parent->root, child->root, PT_LEVELS - 1, &r);
+    pt_reserve_release(&r);
+    tlb_flush_all(parent);
+    return 0;
+}
+
+/* ---- looking ---- */
 
 pte_t pt_lookup(struct vmspace *vm, vaddr_t va)
 {

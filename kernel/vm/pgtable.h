@@ -33,8 +33,23 @@ void pt_reserve_release(struct pt_reserve *r); /* gives back what was not used *
 
 /* ---- pgtable.c: one page ---- */
 
-/* Fork: child, whose user part is empty, shares everything of parent. Flushes parent before it returns. */
+/*
+ * Fork: child, whose user part is empty, shares everything of parent. Flushes
+ * parent before it returns. A few tables of parts that have only a few are
+ * pushed down at once, which saves both sides a fault for each: see docs/vm.md.
+ */
 void pt_share(struct vmspace *parent, struct vmspace *child);
+/*
+ * The same, as other kernels do it: child gets a copy of every table, and every
+ * leaf of both is sealed. For comparison (boot argument vm.fork=eager). 0 or
+ * -ENOMEM, parent unchanged.
+ */
+int pt_share_eager(struct vmspace *parent, struct vmspace *child) __must_check;
+/*
+ * Bounds the work of one fault: if the way to va needs a copy of a full table
+ * above the last level, that one is copied now. True: it was, come again.
+ */
+bool pt_copy_ahead(struct vmspace *vm, vaddr_t va);
 
 /* The leaf entry of va as the tables have it now, through sealed edges too; empty if there is none. */
 pte_t pt_lookup(struct vmspace *vm, vaddr_t va);

@@ -6,6 +6,7 @@
  * the lock may look at each of them.
  */
 #include "arch/arch.h"
+#include "lib/bootargs.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -21,10 +22,16 @@
 struct mutex vmspaces_lock;
 struct list vmspaces = LIST_INIT(vmspaces);
 const struct vm_tag_ops *vm_tag_ops;
+static bool fork_eager; /* vm.fork=eager */
 
 void vm_init(void)
 {
+    const char *how = bootarg("vm.fork");
+
     mutex_init(&vmspaces_lock, "vmspaces", RANK_VMSPACES);
+    fork_eager = how && strcmp(how, "eager") == 0;
+    if (how && !fork_eager && strcmp(how, "share") != 0)
+        printk(LOG_WARN, "vm.fork=%s is not known: share or eager", how);
 }
 
 void vm_lock(struct vmspace *vm)
@@ -96,23 +103,38 @@ static void copy_layout(struct vmspace *to, const struct vmspace *from)
     to->as_limit = from->as_limit;
 }
 
+/* Both locked. */
+static int share(struct vmspace *parent, struct vmspace *child)
+{
+    if (!fork_eager)
+        pt_share(parent, child);
+    else if (pt_share_eager(parent, child))
+        return -ENOMEM;
+    child->regions = region_tree_get(parent->regions);
+    copy_layout(child, parent);
+    return 0;
+}
+
 struct vmspace *vmspace_fork(struct vmspace *parent)
 {
     struct vmspace *child;
+    int err = -ENOMEM;
 
     vm_enter();
-    child = vmspace_create();
+    child = create();
     if (child) {
         mutex_lock(&parent->lock);
         mutex_lock_nested(&child->lock); /* it is in the list already */
-        child->regions = region_tree_get(parent->regions);
-        copy_layout(child, parent);
-        pt_share(parent, child);
+        err = share(parent, child);
         mutex_unlock(&child->lock);
         mutex_unlock(&parent->lock);
     }
     vm_leave();
-    vm_count(child ? VMC_fork : VMC_fork_fail, 1);
+    vm_count(err ? VMC_fork_fail : VMC_fork, 1);
+    if (child && err) {
+        vmspace_put(child);
+        return NULL;
+    }
     return child;
 }
 

@@ -19,7 +19,7 @@ struct platform platform;
 struct cpu cpus[MAX_CPUS];
 _Thread_local unsigned host_cpu;
 bool host_threads;
-const char *host_plant;
+const char *host_plant, *host_fork;
 void (*host_on_panic)(void);
 static char *ram;
 static _Thread_local u64 random_state = 1;
@@ -58,6 +58,8 @@ void printk(enum log_level level, const char *fmt, ...)
 
 const char *bootarg(const char *name)
 {
+    if (strcmp(name, "vm.fork") == 0)
+        return host_fork;
     return strcmp(name, "vm.plant") == 0 ? host_plant : NULL;
 }
 
