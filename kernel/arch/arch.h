@@ -42,7 +42,11 @@ void arch_send_ipi(u64 cpus); /* makes each CPU of the mask take an interrupt, w
 void arch_halt_other_cpus(void); /* for panic: asks them to stop */
 
 /* ---- time ---- */
-u64 arch_time_ns(void);               /* monotonic since boot */
+#ifndef COWSLIP_HOST
+static inline u64 arch_time_ns(void); /* monotonic since boot */
+#else
+u64 arch_time_ns(void);
+#endif
 void arch_timer_set(u64 deadline_ns); /* this CPU's one-shot timer: calls timer_interrupt(); UINT64_MAX cancels */
 u64 arch_wallclock_ns(void);          /* since 1970, at boot, from a real-time clock; 0 if there is none */
 

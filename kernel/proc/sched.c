@@ -24,21 +24,6 @@ u64 cpus_online_mask(void)
 
 /* ---- accounting ---- */
 
-void sched_account(bool to_user)
-{
-    struct thread *t = current;
-    u64 now = arch_time_ns(), spent = now - t->last_ns;
-
-    t->last_ns = now;
-    if (to_user) {
-        t->stime_ns += spent;
-        arch_this_cpu()->system_ns += spent;
-    } else {
-        t->utime_ns += spent;
-        arch_this_cpu()->user_ns += spent;
-    }
-}
-
 /* For /proc: what the CPUs are at now is added, from outside. */
 void sched_sample(void)
 {
@@ -321,19 +306,6 @@ void thread_signal_wake(struct thread *t)
 
 /* ---- preemption ---- */
 
-void preempt_disable(void)
-{
-    current->preempt_count++;
-    __asm__ volatile("" ::: "memory");
-}
-
-void preempt_enable(void)
-{
-    __asm__ volatile("" ::: "memory");
-    if (--current->preempt_count == 0 && arch_this_cpu()->need_resched && arch_irq_enabled())
-        preempt_check();
-}
-
 void preempt_check(void)
 {
     bool on = arch_irq_save();
@@ -363,11 +335,6 @@ void timer_interrupt(void)
         c->need_resched = true;
     }
     timers_run(c);
-}
-
-bool return_to_user_pending(void)
-{
-    return arch_this_cpu()->need_resched || atomic_load_explicit(&current->need_signal, memory_order_relaxed);
 }
 
 void return_to_user_work(struct trapframe *tf)

@@ -112,7 +112,7 @@ void thread_signal_wake(struct thread *t);
 bool sched_cpu_prepare(struct cpu *c);         /* before a CPU's start: makes its idle thread. False: no memory */
 void sched_cpu_main(struct cpu *c) __noreturn; /* a CPU's life after its start: idle loop */
 /* Work before the return to user mode: interrupts on; asked for again until nothing is pending (looked at with them off). */
-bool return_to_user_pending(void);
+static inline bool return_to_user_pending(void);
 void return_to_user_work(struct trapframe *tf);
 /* A thread of the kernel's own, not yet runnable. NULL: no memory. */
 struct thread *kthread_create(void (*fn)(void *), void *arg, const char *name);
@@ -128,15 +128,48 @@ void sched_set_vm(struct vmspace *vm);
 void sched_move(void); /* the running thread leaves a CPU that it may no longer use */
 void sched_yield(void);
 void schedule(void);           /* gives up the CPU; state says what comes next */
-void preempt_disable(void);
-void preempt_enable(void);     /* reschedules if that was asked for meanwhile */
 void preempt_check(void);      /* at the end of an interrupt that came from preemptible code, and before user mode */
 void sched_ipi(void);          /* arch: an IPI came */
 void timer_interrupt(void);    /* arch: the timer fired */
 u64 cpus_online_mask(void);
 void sched_sample(void);      /* brings the CPUs' idle and busy times up to now */
 u32 sched_runnable(void);     /* threads that run or could */
-void sched_account(bool to_user); /* at the border between user and kernel: charges time */
+
+#ifndef COWSLIP_HOST
+static inline void preempt_disable(void)
+{
+    current->preempt_count++;
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Reschedules if that was asked for meanwhile. */
+static inline void preempt_enable(void)
+{
+    __asm__ volatile("" ::: "memory");
+    if (--current->preempt_count == 0 && unlikely(arch_this_cpu()->need_resched) && arch_irq_enabled())
+        preempt_check();
+}
+#else
+void preempt_disable(void);
+void preempt_enable(void);
+#endif
+
+static inline bool return_to_user_pending(void)
+{
+    return arch_this_cpu()->need_resched || atomic_load_explicit(&current->need_signal, memory_order_relaxed);
+}
+
+/* At the border between user and kernel: charges the time since the last one. */
+static inline void sched_account(bool to_user)
+{
+    struct thread *t = current;
+    struct cpu *c = arch_this_cpu();
+    u64 now = arch_time_ns(), spent = now - t->last_ns;
+
+    t->last_ns = now;
+    *(to_user ? &t->stime_ns : &t->utime_ns) += spent;
+    *(to_user ? &c->system_ns : &c->user_ns) += spent;
+}
 
 /* ---- sleeping ---- */
 /*

@@ -23,6 +23,7 @@ struct fault {
     vaddr_t va; /* of the page */
     enum fault_access access;
     unsigned prot; /* the region's; R is in it where anything is */
+    struct pt_path path;
 };
 
 /* ---- classify ---- */
@@ -75,29 +76,29 @@ static enum fault_result present_write(struct fault *f)
     struct pt_reserve r;
     bool shared = f->region->flags & VM_SHARED;
 
-    if (pt_reserve(f->vm, f->va, !shared && pt_needs_copy(f->vm, f->va), 0, &r))
+    if (pt_reserve(&f->path, !shared && pt_needs_copy(&f->path), 0, &r))
         return FAULT_OOM;
     if (shared)
-        pt_grant(f->vm, f->va, f->prot, &r);
+        pt_grant(f->vm, &f->path, f->prot, &r);
     else
-        pt_grant_write(f->vm, f->va, f->prot, f->region->start, f->region->end, &r);
+        pt_grant_write(f->vm, &f->path, f->prot, f->region->start, f->region->end, &r);
     pt_reserve_release(&r);
     f->vm->faults.cow++;
     return FAULT_DONE;
 }
 
-static enum fault_result present_read(struct fault *f, pte_t leaf)
+static enum fault_result present_read(struct fault *f)
 {
     unsigned prot = f->region->flags & VM_SHARED ? f->prot : f->prot & ~(unsigned)PROT_WRITE;
     struct pt_reserve r;
 
-    if (pte_leaf_prot(leaf) & access_prot(f->access)) {
+    if (pte_leaf_prot(f->path.leaf) & access_prot(f->access)) {
         pt_open_read(f->vm, f->va);
         return FAULT_DONE;
     }
-    if (pt_reserve(f->vm, f->va, false, 0, &r))
+    if (pt_reserve(&f->path, false, 0, &r))
         return FAULT_OOM;
-    pt_grant(f->vm, f->va, prot, &r); /* a region that allows more than it did */
+    pt_grant(f->vm, &f->path, prot, &r); /* a region that allows more than it did */
     pt_reserve_release(&r);
     return FAULT_DONE;
 }
@@ -111,7 +112,7 @@ static enum fault_result fill_anonymous(struct fault *f)
     struct page *page = page_zero;
     struct pt_reserve r;
 
-    if (pt_reserve(f->vm, f->va, false, 0, &r))
+    if (pt_reserve(&f->path, false, 0, &r))
         return FAULT_OOM;
     if (write)
         page = page_alloc(PAGE_DATA, ALLOC_ZERO);
@@ -121,7 +122,7 @@ static enum fault_result fill_anonymous(struct fault *f)
         pt_reserve_release(&r);
         return FAULT_OOM;
     }
-    pt_fill(f->vm, f->va, page, write ? f->prot : f->prot & ~(unsigned)PROT_WRITE, &r);
+    pt_fill(f->vm, &f->path, page, write ? f->prot : f->prot & ~(unsigned)PROT_WRITE, &r);
     pt_reserve_release(&r);
     vm_count(write ? VMC_anon_page_fill : VMC_zero_page_map, 1);
     return FAULT_DONE;
@@ -138,12 +139,12 @@ static enum fault_result fill_copy(struct fault *f, struct page *source)
     struct pt_reserve r;
     struct page *copy;
 
-    if (pt_reserve(f->vm, f->va, true, 0, &r))
+    if (pt_reserve(&f->path, true, 0, &r))
         return FAULT_OOM;
     copy = r.data;
     r.data = NULL;
     memcpy(page_data(copy), page_data(source), PAGE_SIZE);
-    pt_fill(f->vm, f->va, copy, f->prot, &r);
+    pt_fill(f->vm, &f->path, copy, f->prot, &r);
     pt_reserve_release(&r);
     vm_count(VMC_cow_page_copy, 1);
     return FAULT_DONE;
@@ -153,10 +154,10 @@ static enum fault_result fill_shared(struct fault *f, struct page *page, unsigne
 {
     struct pt_reserve r;
 
-    if (pt_reserve(f->vm, f->va, false, 0, &r))
+    if (pt_reserve(&f->path, false, 0, &r))
         return FAULT_OOM;
     page_get(page);
-    pt_fill(f->vm, f->va, page, prot, &r);
+    pt_fill(f->vm, &f->path, page, prot, &r);
     pt_reserve_release(&r);
     vm_count(VMC_file_page_map, 1);
     return FAULT_DONE;
@@ -186,18 +187,20 @@ static enum fault_result fill_object(struct fault *f)
 
 static enum fault_result install(struct fault *f)
 {
-    pte_t leaf = pt_lookup(f->vm, f->va);
+    bool empty;
 
-    if (pt_permits(f->vm, f->va, access_prot(f->access))) {
+    pt_find(f->vm, f->va, &f->path);
+    if (f->path.allows & access_prot(f->access)) {
         tlb_flush_local(f->vm); /* another thread was first, or the CPU remembered an entry that was not valid */
         vm_count(VMC_fault_spurious, 1);
         return FAULT_DONE;
     }
-    if ((pte_is_empty(leaf) || f->access == FAULT_WRITE) && pt_copy_ahead(f->vm, f->va))
+    empty = pte_is_empty(f->path.leaf);
+    if ((empty || f->access == FAULT_WRITE) && pt_copy_ahead(f->vm, &f->path))
         return FAULT_RETRY;
-    if (pte_is_empty(leaf))
+    if (empty)
         return f->region->object ? fill_object(f) : fill_anonymous(f);
-    return f->access == FAULT_WRITE ? present_write(f) : present_read(f, leaf);
+    return f->access == FAULT_WRITE ? present_write(f) : present_read(f);
 }
 
 static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access)

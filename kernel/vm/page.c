@@ -18,7 +18,7 @@
 #define BATCH 32
 #define POISON 0x6b
 
-struct page *page_array, *page_zero;
+struct page *page_array, *page_base, *page_zero;
 u64 page_first, page_last;
 
 static struct spinlock zone = SPINLOCK_INIT("page allocator", RANK_PAGE);
@@ -162,6 +162,7 @@ static void place_descriptors(void)
     if (!frame || platform.reserved_count == ARRAY_SIZE(platform.reserved))
         panic("no room for page descriptors");
     page_array = arch_phys_to_virt((paddr_t){frame << PAGE_SHIFT});
+    page_base = (struct page *)((u64)page_array - page_first * sizeof *page_array);
     memset(page_array, 0, bytes);
     platform.reserved[platform.reserved_count++] =
         (struct platform_range){{frame << PAGE_SHIFT}, ROUND_UP(bytes, PAGE_SIZE)};
@@ -220,13 +221,20 @@ static bool may_take(u64 count, enum alloc_flags flags)
     return free_pages >= count + (flags & ALLOC_RESERVE ? 0 : reserve_pages);
 }
 
-/* Interrupts off. */
+#define REFILL_ORDER 4u
+
+/* Interrupts off. A run in one go, if there is one: a fault that comes to this shall not pay much more than others. */
 static void cache_refill(struct cpu *c, enum alloc_flags flags)
 {
+    unsigned order = REFILL_ORDER;
+    struct page *run;
+
     spin_lock(&zone);
-    while (c->page_cache_count < BATCH && may_take(1, flags))
-        c->page_cache[c->page_cache_count++] = buddy_alloc_locked(0);
+    while (!(run = may_take(1ul << order, flags) ? buddy_alloc_locked(order) : NULL) && order > 0)
+        order--;
     spin_unlock(&zone);
+    for (unsigned i = 0; run && i < 1u << order; i++)
+        c->page_cache[c->page_cache_count++] = run + i;
 }
 
 static void cache_drain(struct cpu *c, u32 keep)

@@ -98,14 +98,15 @@ static inline u32 page_refs(const struct page *p)
 
 /* All cost a few instructions. The frame must be RAM. */
 extern struct page *page_array; /* the descriptor of frame page_first, and so on to page_last */
+extern struct page *page_base;  /* where that of frame 0 would be */
 extern u64 page_first, page_last;
 static inline struct page *page_of(paddr_t pa)
 {
-    return page_array + ((pa.pa >> PAGE_SHIFT) - page_first);
+    return page_base + (pa.pa >> PAGE_SHIFT);
 }
 static inline paddr_t page_paddr(const struct page *p)
 {
-    return (paddr_t){((u64)(p - page_array) + page_first) << PAGE_SHIFT};
+    return (paddr_t){((u64)p - (u64)page_base) / sizeof *p << PAGE_SHIFT};
 }
 static inline void *page_data(const struct page *p) /* its bytes, through the direct map */
 {

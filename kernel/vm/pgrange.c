@@ -46,8 +46,9 @@ static void unmap_below(struct vmspace *vm, struct page *t, unsigned level, vadd
 
 void pt_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r)
 {
-    struct drops d = {.vm = vm};
+    struct drops d;
 
+    drops_init(&d, vm);
     unmap_below(vm, vm->root, PT_LEVELS - 1, start, end, r, &d);
     if (d.count > 0)
         tlb_flush_all(vm);
@@ -116,9 +117,10 @@ static bool restrict_below(struct page *t, unsigned level, vaddr_t start, vaddr_
 
 void pt_restrict(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned take, struct pt_reserve *r)
 {
-    struct drops d = {.vm = vm};
+    struct drops d;
     bool changed;
 
+    drops_init(&d, vm);
     if (take == PROT_WRITE)
         changed = restrict_write(vm->root, PT_LEVELS - 1, true, start, end);
     else
@@ -158,8 +160,9 @@ static void prune_below(struct page *t, unsigned level, vaddr_t start, vaddr_t e
 
 void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_reserve *src, struct pt_reserve *dst)
 {
-    struct drops d = {.vm = vm};
+    struct drops d;
 
+    drops_init(&d, vm);
     for (u64 at = 0; at < len; at += PAGE_SIZE)
         if (!pte_is_empty(pt_lookup(vm, from + at)))
             move_leaf(vm, from + at, to + at, src, dst, &d);

@@ -16,6 +16,41 @@
 
 #define REUSE_WINDOW 16 /* leaves that are looked at when one page is found to be sole-owned */
 
+/* ---- finding ---- */
+
+void pt_find(struct vmspace *vm, vaddr_t va, struct pt_path *p)
+{
+    bool walkable = true, writable = true, sealed = false;
+    struct page *t = vm->root;
+
+    p->va = ROUND_DOWN(va, PAGE_SIZE);
+    p->shared = NULL;
+    p->needed = 0;
+    for (unsigned level = PT_LEVELS - 1; level > 0; level--) {
+        pte_t e = pte_load(pt_slot(t, level, va));
+        if (pte_is_empty(e)) {
+            p->needed = MAX(p->needed, level);
+            p->table = NULL;
+            p->leaf = e;
+            p->allows = 0;
+            p->open = false;
+            return;
+        }
+        t = pte_page(e);
+        walkable = walkable && pte_table_walkable(e);
+        writable = writable && pte_table_writable(e);
+        sealed = sealed || table_sealed(t);
+        if (!p->shared && page_refs(t) > 1) {
+            p->shared = t;
+            p->needed = level;
+        }
+    }
+    p->table = t;
+    p->leaf = pte_load(pt_slot(t, 0, va));
+    p->allows = walkable ? pte_leaf_prot(p->leaf) & ~(writable ? 0u : (unsigned)PROT_WRITE) : 0;
+    p->open = writable && !sealed && !p->shared;
+}
+
 /* ---- reserving ---- */
 
 void pt_reserve_init(struct pt_reserve *r)
@@ -38,24 +73,10 @@ static int reserve_tables(struct pt_reserve *r, u64 count, enum alloc_flags flag
     return 0;
 }
 
-/* Tables that a private path to va takes from the reserve: those missing, and from the first shared one all. */
-static unsigned tables_needed(struct vmspace *vm, vaddr_t va)
-{
-    struct page *t = vm->root;
-
-    for (unsigned level = PT_LEVELS - 1; level > 0; level--) {
-        pte_t e = pte_load(pt_slot(t, level, va));
-        if (pte_is_empty(e) || page_refs(pte_page(e)) > 1)
-            return level;
-        t = pte_page(e);
-    }
-    return 0;
-}
-
-int pt_reserve(struct vmspace *vm, vaddr_t va, bool data, enum alloc_flags flags, struct pt_reserve *r)
+int pt_reserve(const struct pt_path *p, bool data, enum alloc_flags flags, struct pt_reserve *r)
 {
     pt_reserve_init(r);
-    if (reserve_tables(r, tables_needed(vm, va), flags))
+    if (p->needed && reserve_tables(r, p->needed, flags))
         return -ENOMEM;
     if (!data || (r->data = page_alloc(PAGE_DATA, flags)))
         return 0;
@@ -65,8 +86,12 @@ int pt_reserve(struct vmspace *vm, vaddr_t va, bool data, enum alloc_flags flags
 
 int pt_reserve_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r)
 {
+    struct pt_path first, last;
+
     pt_reserve_init(r);
-    return reserve_tables(r, tables_needed(vm, start) + tables_needed(vm, end - 1), ALLOC_RESERVE);
+    pt_find(vm, start, &first);
+    pt_find(vm, end - 1, &last);
+    return reserve_tables(r, first.needed + last.needed, ALLOC_RESERVE);
 }
 
 /* Tables below t, a table of this level, that private paths to the range take. */
@@ -168,29 +193,37 @@ struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *
 
 #define DENSE 64 /* entries; a table with more is copied in a fault of its own */
 
-bool pt_copy_ahead(struct vmspace *vm, vaddr_t va)
+bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
 {
-    struct drops d = {.vm = vm};
-    struct page *t = vm->root, *child;
+    struct page *t = vm->root;
     struct pt_reserve r;
+    struct drops d;
+    pte_t *slot;
 
-    for (unsigned level = PT_LEVELS - 1; level > 1; level--, t = child) {
-        pte_t *slot = pt_slot(t, level, va), e = pte_load(slot);
-        child = pte_page(e);
-        if (pte_is_empty(e))
-            return false;
-        if (page_refs(child) == 1)
-            continue;
-        pt_reserve_init(&r);
-        if (child->used <= DENSE || reserve_tables(&r, 1, 0))
-            return false;
-        pt_path_step(t, level, slot, &r, &d);
-        tlb_flush_all(vm);
-        drops_finish(&d);
-        pt_reserve_release(&r);
+    if (!p->shared || p->shared->used <= DENSE)
+        return false;
+    if (!table_sealed(p->shared)) {
+        table_push_down(p->shared);
         return true;
     }
-    return false;
+    if (p->needed < 2)
+        return false;
+    pt_reserve_init(&r);
+    if (reserve_tables(&r, 1, 0))
+        return false;
+    drops_init(&d, vm);
+    for (unsigned level = PT_LEVELS - 1;; level--) {
+        slot = pt_slot(t, level, p->va);
+        if (pte_page(pte_load(slot)) == p->shared) {
+            pt_path_step(t, level, slot, &r, &d);
+            break;
+        }
+        t = pte_page(pte_load(slot));
+    }
+    tlb_flush_all(vm);
+    drops_finish(&d);
+    pt_reserve_release(&r);
+    return true;
 }
 
 /* ---- fork ---- */
@@ -325,29 +358,9 @@ pte_t pt_lookup(struct vmspace *vm, vaddr_t va)
     return pte_load(pt_slot(t, 0, va));
 }
 
-bool pt_permits(struct vmspace *vm, vaddr_t va, unsigned access)
+bool pt_needs_copy(const struct pt_path *p)
 {
-    struct page *t = vm->root;
-
-    for (unsigned level = PT_LEVELS - 1; level > 0; level--) {
-        pte_t e = pte_load(pt_slot(t, level, va));
-        if (pte_is_empty(e) || !pte_table_walkable(e) || ((access & PROT_WRITE) && !pte_table_writable(e)))
-            return false;
-        t = pte_page(e);
-    }
-    return (access & ~pte_leaf_prot(pte_load(pt_slot(t, 0, va)))) == 0;
-}
-
-bool pt_needs_copy(struct vmspace *vm, vaddr_t va)
-{
-    struct page *n = vm->root;
-
-    for (unsigned level = PT_LEVELS; level-- > 0;) {
-        n = pte_page(pte_load(pt_slot(n, level, va)));
-        if (page_refs(n) > 1)
-            return true;
-    }
-    return n->kind == PAGE_OBJECT;
+    return p->needed > 0 || page_refs(pte_page(p->leaf)) > 1 || pte_page(p->leaf)->kind == PAGE_OBJECT;
 }
 
 /* An exclusive path may be opened whole, unless that would leave an unsealed table below a sealed mark. */
@@ -396,26 +409,33 @@ static void path_finish(struct vmspace *vm, vaddr_t va, struct drops *d)
     drops_finish(d);
 }
 
-void pt_fill(struct vmspace *vm, vaddr_t va, struct page *page, unsigned prot, struct pt_reserve *r)
+/* The leaf table of p, made private and open if it is not. */
+static struct page *path_open(struct vmspace *vm, const struct pt_path *p, struct pt_reserve *r, struct drops *d)
 {
-    struct drops d = {.vm = vm};
-    struct page *t = pt_path_private(vm, va, r, &d);
-    pte_t *slot = pt_slot(t, 0, va);
+    drops_init(d, vm);
+    return p->open ? p->table : pt_path_private(vm, p->va, r, d);
+}
+
+void pt_fill(struct vmspace *vm, const struct pt_path *p, struct page *page, unsigned prot, struct pt_reserve *r)
+{
+    struct drops d;
+    struct page *t = path_open(vm, p, r, &d);
+    pte_t *slot = pt_slot(t, 0, p->va);
 
     ASSERT(pte_is_empty(pte_load(slot)));
     table_entry_set(t, slot, pte_leaf(page_paddr(page), prot));
-    path_finish(vm, va, &d);
+    path_finish(vm, p->va, &d);
 }
 
-void pt_grant(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *r)
+void pt_grant(struct vmspace *vm, const struct pt_path *p, unsigned prot, struct pt_reserve *r)
 {
-    struct drops d = {.vm = vm};
-    pte_t *slot = pt_slot(pt_path_private(vm, va, r, &d), 0, va);
+    struct drops d;
+    pte_t *slot = pt_slot(path_open(vm, p, r, &d), 0, p->va);
     pte_t e = pte_load(slot);
 
     ASSERT(!pte_is_empty(e) && (!(prot & PROT_WRITE) || pte_page(e)->kind == PAGE_OBJECT));
     pte_store(slot, pte_leaf(pte_paddr(e), prot));
-    path_finish(vm, va, &d);
+    path_finish(vm, p->va, &d);
 }
 
 static void page_copy(struct page *to, struct page *from)
@@ -426,7 +446,12 @@ static void page_copy(struct page *to, struct page *from)
         memcpy(page_data(to), page_data(from), PAGE_SIZE);
 }
 
-/* Invariant 5: the copy is published read-only and flushed before any CPU may write it. */
+/*
+ * Invariant 5: the copy is published read-only and flushed before any CPU may
+ * write it. The flush covers the edges that were opened and the tables that were
+ * replaced on the way, too. Who has fetched the entry without W meanwhile faults
+ * once more, for nothing.
+ */
 static void copy_leaf(struct vmspace *vm, pte_t *slot, unsigned prot, struct pt_reserve *r, struct drops *d)
 {
     struct page *old = pte_page(pte_load(slot)), *copy = r->data;
@@ -436,40 +461,44 @@ static void copy_leaf(struct vmspace *vm, pte_t *slot, unsigned prot, struct pt_
     page_copy(copy, old);
     pte_store(slot, pte_leaf(page_paddr(copy), prot & ~(unsigned)PROT_WRITE));
     tlb_flush_all(vm);
+    pte_store(slot, pte_leaf(page_paddr(copy), prot));
     node_put(old);
-    drops_finish(d); /* the tables that were replaced: the flush covered them */
+    drops_finish(d);
     vm_count(VMC_cow_page_copy, 1);
 }
 
 /* Gives W to the leaves of [lo, hi), all in exclusive table t, whose pages have no other reference. */
 static void reuse_leaves(struct page *t, vaddr_t lo, vaddr_t hi, unsigned prot)
 {
-    for (vaddr_t va = lo; va < hi; va += PAGE_SIZE) {
-        pte_t *slot = pt_slot(t, 0, va), e = pte_load(slot);
+    pte_t *slot = pt_slot(t, 0, lo);
+    u64 count = 0;
+
+    for (vaddr_t va = lo; va < hi; va += PAGE_SIZE, slot++) {
+        pte_t e = pte_load(slot);
 
         if (pte_is_empty(e) || pte_leaf_writable(e) || page_refs(pte_page(e)) > 1 || pte_page(e)->kind != PAGE_DATA)
             continue;
         pte_store(slot, pte_leaf(pte_paddr(e), prot));
-        vm_count(VMC_cow_page_reuse, 1);
+        count++;
     }
+    vm_count(VMC_cow_page_reuse, count);
 }
 
-void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, vaddr_t hi, struct pt_reserve *r)
+void pt_grant_write(struct vmspace *vm, const struct pt_path *p, unsigned prot, vaddr_t lo, vaddr_t hi,
+                    struct pt_reserve *r)
 {
-    struct drops d = {.vm = vm};
-    struct page *t = pt_path_private(vm, va, r, &d), *page;
-    pte_t *slot = pt_slot(t, 0, va);
+    struct drops d;
+    struct page *t = path_open(vm, p, r, &d), *page;
+    pte_t *slot = pt_slot(t, 0, p->va);
     u64 window = d.took_over ? pt_span(1) : MIN(REUSE_WINDOW * PAGE_SIZE, pt_span(1)); /* within t */
 
-    ASSERT(!pte_is_empty(pte_load(slot)) && (prot & PROT_WRITE));
     page = pte_page(pte_load(slot));
     if (page_refs(page) > 1 || page->kind == PAGE_OBJECT) {
         copy_leaf(vm, slot, prot, r, &d);
-        pte_store(slot, pte_leaf(pte_paddr(pte_load(slot)), prot));
-    } else {
-        reuse_leaves(t, MAX(lo, ROUND_DOWN(va, window)), MIN(hi, ROUND_DOWN(va, window) + window), prot);
+        return;
     }
-    path_finish(vm, va, &d);
+    reuse_leaves(t, MAX(lo, ROUND_DOWN(p->va, window)), MIN(hi, ROUND_DOWN(p->va, window) + window), prot);
+    path_finish(vm, p->va, &d);
 }
 
 void pt_drop_all(struct vmspace *vm)

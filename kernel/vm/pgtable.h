@@ -11,6 +11,19 @@
 #pragma once
 #include "vm/vm.h"
 
+/* ---- what the tables say about an address: found once for all that a fault does ---- */
+struct pt_path {
+    vaddr_t va;         /* of the page */
+    struct page *table; /* the leaf table; NULL: there is none */
+    pte_t leaf;         /* empty: no page */
+    unsigned allows;    /* what the CPU may do there now: enum prot bits */
+    unsigned needed;    /* tables that a private path takes: those missing, and from the first shared one all */
+    struct page *shared; /* the first shared table from above, NULL: none */
+    bool open;          /* the path is private, and nothing on it is sealed */
+};
+/* Walks, through sealed edges too. What it finds is true until the tables of vm change. */
+void pt_find(struct vmspace *vm, vaddr_t va, struct pt_path *p);
+
 /* Pages set aside before the first change of an operation (invariant 6). */
 struct pt_reserve {
     struct page *tables; /* a chain through page->next */
@@ -20,8 +33,8 @@ struct pt_reserve {
 
 /* ---- setting aside: 0, or -ENOMEM with nothing kept ---- */
 
-/* What a private path to va needs, and a data page if asked. */
-int pt_reserve(struct vmspace *vm, vaddr_t va, bool data, enum alloc_flags flags, struct pt_reserve *r) __must_check;
+/* What a private path takes, and a data page if asked. */
+int pt_reserve(const struct pt_path *p, bool data, enum alloc_flags flags, struct pt_reserve *r) __must_check;
 /* What pt_unmap needs: the paths of the two ends. */
 int pt_reserve_unmap(struct vmspace *vm, vaddr_t start, vaddr_t end, struct pt_reserve *r) __must_check;
 /* Private paths to all that is mapped in the range. */
@@ -45,31 +58,32 @@ void pt_share(struct vmspace *parent, struct vmspace *child);
  * -ENOMEM, parent unchanged.
  */
 int pt_share_eager(struct vmspace *parent, struct vmspace *child) __must_check;
+
 /*
- * Bounds the work of one fault: if the way to va needs a copy of a full table
- * above the last level, that one is copied now. True: it was, come again.
+ * Bounds the work of one fault: if a private path takes a copy of a full table,
+ * that one is first pushed down, and copied if there is another below. True: a
+ * step was made, and p is no longer true.
  */
-bool pt_copy_ahead(struct vmspace *vm, vaddr_t va);
+bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p);
 
 /* The leaf entry of va as the tables have it now, through sealed edges too; empty if there is none. */
 pte_t pt_lookup(struct vmspace *vm, vaddr_t va);
-/* Would the hardware allow this access now (enum prot bits)? Then a fault was spurious. */
-bool pt_permits(struct vmspace *vm, vaddr_t va, unsigned access);
 /* Makes a present leaf reachable for reading. Flushes locally. */
 void pt_open_read(struct vmspace *vm, vaddr_t va);
 /* Maps the page (the caller's reference is taken over) where there was no leaf. W only for a page that is va's alone,
  * or an object's in a VM_SHARED region. */
-void pt_fill(struct vmspace *vm, vaddr_t va, struct page *page, unsigned prot, struct pt_reserve *r);
+void pt_fill(struct vmspace *vm, const struct pt_path *p, struct page *page, unsigned prot, struct pt_reserve *r);
 /*
  * Grants a store to a private present leaf: reuses the page where its path is
  * exclusive, else copies it into r->data. Where pages are found to be va's alone
  * again, its neighbours within [lo, hi), the region, get W back as well.
  */
-void pt_grant_write(struct vmspace *vm, vaddr_t va, unsigned prot, vaddr_t lo, vaddr_t hi, struct pt_reserve *r);
+void pt_grant_write(struct vmspace *vm, const struct pt_path *p, unsigned prot, vaddr_t lo, vaddr_t hi,
+                    struct pt_reserve *r);
 /* Gives a present leaf these permissions; W only for an object's page in a VM_SHARED region. */
-void pt_grant(struct vmspace *vm, vaddr_t va, unsigned prot, struct pt_reserve *r);
+void pt_grant(struct vmspace *vm, const struct pt_path *p, unsigned prot, struct pt_reserve *r);
 /* Does a store to this present private leaf need a page to copy into? Never a wrong no. */
-bool pt_needs_copy(struct vmspace *vm, vaddr_t va);
+bool pt_needs_copy(const struct pt_path *p);
 /* Drops everything; no CPU runs vm. Preemptible. */
 void pt_drop_all(struct vmspace *vm);
 

@@ -7,53 +7,91 @@
 #include "vm/plant.h"
 #include "vm/tlb.h"
 
-static void table_push_down_locked(struct page *t)
+/*
+ * Seals an entry in its place; what it is now. The hardware reads entries at any
+ * time and writes none (A and D are set from the start), and whoever else seals
+ * one holds the table's lock: a plain store of the whole word will do.
+ */
+static inline pte_t seal_in_place(pte_t *slot, pte_t e, unsigned level)
 {
-    pte_t *slots = page_data(t);
-    u64 groups = t->groups;
+    pte_t sealed = pte_sealed(e, level);
 
-    if (table_sealed(t))
-        return;
-    for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
-            pte_t e = pte_load(&slots[i]), sealed;
-            if (pte_is_empty(e) || vm_plant("seal"))
-                continue;
-            sealed = pte_sealed(e, t->level);
-            if (sealed.bits != e.bits)
-                pte_store(&slots[i], sealed);
-        }
+    if (sealed.bits != e.bits && !vm_plant("seal"))
+        WRITE_ONCE(slot->bits, sealed.bits);
+    return sealed;
+}
+
+static inline void mark_sealed(struct page *t)
+{
     atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */
-    vm_count(VMC_table_pushdown, 1);
 }
 
 void table_push_down(struct page *t)
 {
+    pte_t *slots = page_data(t);
+    unsigned level = t->level;
+    u64 groups;
+
+    if (table_sealed(t))
+        return;
     page_lock(t);
-    table_push_down_locked(t);
+    groups = t->groups;
+    for_each_group(g, groups)
+        for (pte_t *slot = slots + g * GROUP_ENTRIES, *end = slot + GROUP_ENTRIES; slot < end; slot++) {
+            pte_t e = {READ_ONCE(slot->bits)};
+            if (!pte_is_empty(e))
+                seal_in_place(slot, e, level);
+        }
+    mark_sealed(t);
     page_unlock(t);
+    vm_count(VMC_table_pushdown, 1);
+}
+
+/* One group of entries: its children are counted once more. Apart for leaves, of which a fault may copy 512. */
+static inline void copy_leaves(pte_t *from, pte_t *to, struct page *base)
+{
+    for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
+        pte_t e = {READ_ONCE(from->bits)};
+        if (pte_is_empty(e))
+            continue;
+        if (!vm_plant("count"))
+            page_get(base + (pte_paddr(e).pa >> PAGE_SHIFT));
+        if (pte_leaf_writable(e))
+            e = seal_in_place(from, e, 0);
+        *to = e;
+    }
+}
+
+static inline void copy_edges(pte_t *from, pte_t *to, unsigned level)
+{
+    for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
+        pte_t e = {READ_ONCE(from->bits)};
+        if (pte_is_empty(e))
+            continue;
+        page_get(pte_page(e));
+        *to = seal_in_place(from, e, level);
+    }
 }
 
 struct page *table_copy(struct page *src, struct page *dst)
 {
     pte_t *from = page_data(src), *to = page_data(dst);
+    struct page *base = page_base;
+    unsigned level = src->level;
     u64 groups;
 
     page_lock(src);
-    table_push_down_locked(src);
-    groups = dst->groups = src->groups;
+    groups = src->groups;
     for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
-            pte_t e = pte_load(&from[i]);
-            if (pte_is_empty(e))
-                continue;
-            if (!vm_plant("count"))
-                page_get(pte_page(e));
-            to[i] = e;
-        }
+        if (level == 0)
+            copy_leaves(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, base);
+        else
+            copy_edges(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, level);
+    mark_sealed(src);
+    dst->groups = src->groups;
     dst->used = src->used;
     page_unlock(src);
-    dst->level = src->level;
+    dst->level = (u8)level;
     vm_count(VMC_table_copy, 1);
     return dst;
 }

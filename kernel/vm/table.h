@@ -111,5 +111,11 @@ struct drops {
     bool took_over; /* the path was sealed, and turned out to be exclusive again */
     struct page *page[DROPS_MAX];
 };
+static inline void drops_init(struct drops *d, struct vmspace *vm)
+{
+    d->vm = vm;
+    d->count = 0;
+    d->edges = d->took_over = false;
+}
 void drops_add(struct drops *d, struct page *p); /* flushes and drops when full */
 void drops_finish(struct drops *d);              /* drops all; the caller has flushed */

@@ -76,6 +76,8 @@ static bool address_prop(const struct fdt *t, fdt_node n, const char *name, u64 
     return true;
 }
 
+u64 arch_tick_ns;
+
 static void read_chosen(const struct fdt *t)
 {
     fdt_node n = fdt_find_path(t, "/chosen");
@@ -130,6 +132,7 @@ static void read_cpus(const struct fdt *t, u32 boot_hart)
     if (n < 0 || !fdt_prop_u32(t, n, "timebase-frequency", &timebase) || timebase == 0)
         boot_fail("no timebase-frequency in the device tree");
     machine.timebase = timebase;
+    arch_tick_ns = (1000000000ul << 32) / timebase;
     for (n = fdt_next(t, n, &depth); n >= 0 && depth > 0; n = fdt_next(t, n, &depth)) {
         const char *status = fdt_prop_string(t, n, "status");
         if (!fdt_prop_has_string(t, n, "device_type", "cpu") || (status && strcmp(status, "okay") != 0))

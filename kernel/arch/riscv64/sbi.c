@@ -74,14 +74,6 @@ void arch_icache_sync_local(void)
 
 /* ---- time ---- */
 
-u64 arch_time_ns(void)
-{
-    u64 ticks;
-
-    __asm__ volatile("rdtime %0" : "=r"(ticks));
-    return ticks / machine.timebase * NS + ticks % machine.timebase * NS / machine.timebase;
-}
-
 void arch_timer_set(u64 deadline_ns)
 {
     u64 ticks = UINT64_MAX;

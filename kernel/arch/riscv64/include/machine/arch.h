@@ -112,6 +112,15 @@ static inline void arch_cpu_relax(void)
     __asm__ volatile("" ::: "memory");
 }
 
+extern u64 arch_tick_ns; /* length of a tick of the time register, in units of 2^-32 ns */
+static inline u64 arch_time_ns(void)
+{
+    u64 ticks;
+
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return (u64)((unsigned __int128)ticks * arch_tick_ns >> 32);
+}
+
 static inline void *arch_phys_to_virt(paddr_t pa)
 {
     return (void *)(pa.pa + DIRECT_MAP);

@@ -136,8 +136,10 @@ static inline pte_t pte_leaf_seal(pte_t e)
 {
     if (!pte_leaf_writable(e))
         return e;
-    return (pte_t){(e.bits & ~(PTE_W | PTE_D)) | (e.bits & PTE_OBJECT ? 0 : PTE_COW)};
+    return (pte_t){(e.bits & ~(PTE_W | PTE_D)) | (~e.bits >> 1 & PTE_COW)}; /* PTE_OBJECT is the bit above PTE_COW */
 }
+
+_Static_assert(PTE_OBJECT >> 1 == PTE_COW, "pte_leaf_seal shifts one to the other");
 
 static inline bool pte_leaf_cow(pte_t e)
 {
