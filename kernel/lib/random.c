@@ -20,7 +20,7 @@ static u32 rotate(u32 v, unsigned n)
     return v << n | v >> (32 - n);
 }
 
-static void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d)
+static inline __attribute__((always_inline)) void quarter(u32 *x, unsigned a, unsigned b, unsigned c, unsigned d)
 {
     x[a] += x[b], x[d] = rotate(x[d] ^ x[a], 16);
     x[c] += x[d], x[b] = rotate(x[b] ^ x[c], 12);
@@ -34,19 +34,22 @@ static void chacha_block(const u32 k[8], u32 counter, const u32 nonce[3], u32 ou
     u32 in[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, k[0], k[1], k[2],     k[3],
                   k[4],       k[5],       k[6],       k[7],       counter, nonce[0], nonce[1], nonce[2]};
 
-    memcpy(out, in, sizeof in);
+    u32 x[16]; /* stays in registers */
+
+    for (unsigned i = 0; i < 16; i++)
+        x[i] = in[i];
     for (unsigned i = 0; i < 10; i++) {
-        quarter(out, 0, 4, 8, 12);
-        quarter(out, 1, 5, 9, 13);
-        quarter(out, 2, 6, 10, 14);
-        quarter(out, 3, 7, 11, 15);
-        quarter(out, 0, 5, 10, 15);
-        quarter(out, 1, 6, 11, 12);
-        quarter(out, 2, 7, 8, 13);
-        quarter(out, 3, 4, 9, 14);
+        quarter(x, 0, 4, 8, 12);
+        quarter(x, 1, 5, 9, 13);
+        quarter(x, 2, 6, 10, 14);
+        quarter(x, 3, 7, 11, 15);
+        quarter(x, 0, 5, 10, 15);
+        quarter(x, 1, 6, 11, 12);
+        quarter(x, 2, 7, 8, 13);
+        quarter(x, 3, 4, 9, 14);
     }
     for (unsigned i = 0; i < 16; i++)
-        out[i] += in[i];
+        out[i] = x[i] + in[i];
 }
 
 static const u32 no_nonce[3];
@@ -99,8 +102,12 @@ void random_bytes(void *buf, size_t n)
     spin_lock(&random_lock);
     chacha_block(key, 0, no_nonce, block);
     memcpy(key, block, sizeof key);
-    memcpy(mine, block + 8, sizeof mine); /* this request's own key */
+    memcpy(mine, block + 8, sizeof mine); /* this request's: its bytes, or the key to more */
     spin_unlock(&random_lock);
+    if (n <= sizeof mine) {
+        memcpy(out, mine, n);
+        n = 0;
+    }
     for (u32 counter = 1; n > 0; counter++) {
         size_t part = MIN(n, sizeof block);
 

@@ -14,6 +14,7 @@
 #include "vm/tlb.h"
 #include "vm/vmspace.h"
 
+#define AROUND 16ul /* pages */
 #define STACK_GUARD (256 * PAGE_SIZE) /* kept free below a growing stack, as Linux does */
 
 /* What a fault is about, once classified. */
@@ -163,6 +164,22 @@ static enum fault_result fill_shared(struct fault *f, struct page *page, unsigne
     return FAULT_DONE;
 }
 
+/*
+ * A program that reads a page of a file soon reads its neighbours: those that are
+ * in memory are mapped with it, up to AROUND in all.
+ */
+static void fill_around(struct fault *f)
+{
+    const struct region *reg = f->region;
+    u64 window = MIN(AROUND * PAGE_SIZE, pt_span(1));
+    vaddr_t lo = MAX(ROUND_DOWN(f->va, window), reg->start), hi = MIN(ROUND_DOWN(f->va, window) + window, reg->end);
+    struct page *pages[AROUND];
+    unsigned n = (unsigned)((hi - lo) >> PAGE_SHIFT);
+
+    object_find_pages(reg->object, (reg->offset + (lo - reg->start)) >> PAGE_SHIFT, n, pages);
+    vm_count(VMC_file_page_map, pt_fill_around(f->vm, lo, pages, n, f->prot));
+}
+
 static enum fault_result fill_object(struct fault *f)
 {
     const struct region *reg = f->region;
@@ -180,6 +197,8 @@ static enum fault_result fill_object(struct fault *f)
     else
         result = fill_shared(f, page, f->prot & ~(unsigned)PROT_WRITE);
     page_put(page);
+    if (result == FAULT_DONE && f->access != FAULT_WRITE)
+        fill_around(f);
     return result;
 }
 

@@ -10,9 +10,16 @@
 #include "vm/check.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
+#include "vm/table.h"
 #include "vm/vmspace.h"
 
 #define REGIONS_MAX 65530   /* as Linux's default vm.max_map_count */
+/*
+ * Mappings from this size on do not go where the stack and the small ones are
+ * (the topmost GiB): so the tables that every process changes after a fork, for
+ * its stack and its libraries' data, stay small however much it has mapped.
+ */
+#define LARGE (32ul << 20)
 #define MMAP_LOW 0x10000ul  /* nothing is mapped below: page 0 and its neighbours */
 
 static u64 pages(u64 bytes)
@@ -84,12 +91,12 @@ static bool is_free(struct vmspace *vm, vaddr_t start, vaddr_t end)
 /* Where to map len bytes: the hint if it is free, else the highest gap. 0: nowhere. */
 static vaddr_t find_place(struct vmspace *vm, vaddr_t hint, u64 len)
 {
-    vaddr_t at;
+    vaddr_t at, large_top = ROUND_DOWN(vm->mmap_top, pt_span(2));
 
     hint = ROUND_DOWN(hint, PAGE_SIZE);
     if (hint >= MMAP_LOW && hint <= USER_TOP - len && is_free(vm, hint, hint + len))
         return hint;
-    at = region_find_gap(vm->regions, MMAP_LOW, vm->mmap_top, len);
+    at = region_find_gap(vm->regions, MMAP_LOW, len >= LARGE ? MIN(vm->mmap_top, large_top) : vm->mmap_top, len);
     return at ? at : region_find_gap(vm->regions, MMAP_LOW, USER_TOP, len);
 }
 

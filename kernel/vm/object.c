@@ -59,15 +59,23 @@ static unsigned slot_of(u64 index, u32 level)
     return index >> (level * FANOUT_BITS) & (FANOUT - 1);
 }
 
-static struct page *lookup(const struct vm_object *o, u64 index)
+/* The node at the bottom that has the slot of this index; NULL: none. */
+static struct radix_node *bottom(const struct vm_object *o, u64 index)
 {
-    void *n = o->radix;
+    struct radix_node *n = o->radix;
 
     if (!n || !fits(o, index))
         return NULL;
-    for (u32 level = o->height; n && level-- > 0;)
-        n = ((struct radix_node *)n)->slot[slot_of(index, level)];
+    for (u32 level = o->height - 1; n && level > 0; level--)
+        n = n->slot[slot_of(index, level)];
     return n;
+}
+
+static struct page *lookup(const struct vm_object *o, u64 index)
+{
+    struct radix_node *n = bottom(o, index);
+
+    return n ? n->slot[slot_of(index, 0)] : NULL;
 }
 
 /* A tree with a level more above it, until index fits. */
@@ -171,6 +179,23 @@ struct page *object_find_page(struct vm_object *o, u64 index)
         page_get(p);
     mutex_unlock(&o->lock);
     return p;
+}
+
+void object_find_pages(struct vm_object *o, u64 first, unsigned n, struct page **out)
+{
+    struct radix_node *node = NULL;
+    u64 end;
+
+    mutex_lock(&o->lock);
+    end = (o->size + PAGE_MASK) >> PAGE_SHIFT;
+    for (unsigned i = 0; i < n; i++) {
+        if (i == 0 || slot_of(first + i, 0) == 0)
+            node = bottom(o, first + i);
+        out[i] = node && first + i < end ? node->slot[slot_of(first + i, 0)] : NULL;
+        if (out[i])
+            page_get(out[i]);
+    }
+    mutex_unlock(&o->lock);
 }
 
 int object_insert_page(struct vm_object *o, u64 index, struct page *p)

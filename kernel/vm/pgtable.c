@@ -191,35 +191,22 @@ struct page *pt_path_private(struct vmspace *vm, vaddr_t va, struct pt_reserve *
     return t;
 }
 
-#define DENSE 64 /* entries; a table with more is copied in a fault of its own */
+#define DENSE (PT_ENTRIES / 8) /* entries; a table with more is copied in a fault of its own */
 
 bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
 {
     struct page *t = vm->root;
     struct pt_reserve r;
     struct drops d;
-    pte_t *slot;
 
-    if (!p->shared || p->shared->used <= DENSE)
-        return false;
-    if (!table_sealed(p->shared)) {
-        table_push_down(p->shared);
-        return true;
-    }
-    if (p->needed < 2)
+    if (p->needed < 2 || !p->shared || p->shared->used <= DENSE)
         return false;
     pt_reserve_init(&r);
     if (reserve_tables(&r, 1, 0))
         return false;
     drops_init(&d, vm);
-    for (unsigned level = PT_LEVELS - 1;; level--) {
-        slot = pt_slot(t, level, p->va);
-        if (pte_page(pte_load(slot)) == p->shared) {
-            pt_path_step(t, level, slot, &r, &d);
-            break;
-        }
-        t = pte_page(pte_load(slot));
-    }
+    for (unsigned level = PT_LEVELS - 1; d.count == 0; level--) /* opens what is above; the first copy is the one */
+        t = pt_path_step(t, level, pt_slot(t, level, p->va), &r, &d);
     tlb_flush_all(vm);
     drops_finish(&d);
     pt_reserve_release(&r);
@@ -425,6 +412,27 @@ void pt_fill(struct vmspace *vm, const struct pt_path *p, struct page *page, uns
     ASSERT(pte_is_empty(pte_load(slot)));
     table_entry_set(t, slot, pte_leaf(page_paddr(page), prot));
     path_finish(vm, p->va, &d);
+}
+
+unsigned pt_fill_around(struct vmspace *vm, vaddr_t va, struct page **pages, unsigned n, unsigned prot)
+{
+    unsigned count = 0;
+    struct pt_path p;
+    pte_t *slot;
+
+    pt_find(vm, va, &p);
+    slot = pt_slot(p.table, 0, va);
+    for (unsigned i = 0; i < n; i++) {
+        if (!pages[i])
+            continue;
+        if (pte_is_empty(pte_load(&slot[i]))) {
+            table_entry_set(p.table, &slot[i], pte_leaf(page_paddr(pages[i]), prot & ~(unsigned)PROT_WRITE));
+            count++;
+        } else {
+            page_put(pages[i]);
+        }
+    }
+    return count;
 }
 
 void pt_grant(struct vmspace *vm, const struct pt_path *p, unsigned prot, struct pt_reserve *r)

@@ -60,9 +60,8 @@ void pt_share(struct vmspace *parent, struct vmspace *child);
 int pt_share_eager(struct vmspace *parent, struct vmspace *child) __must_check;
 
 /*
- * Bounds the work of one fault: if a private path takes a copy of a full table,
- * that one is first pushed down, and copied if there is another below. True: a
- * step was made, and p is no longer true.
+ * Bounds the work of one fault: if a private path takes a copy of a full table
+ * above the last level, that one is copied now. True: it was; p is no longer true.
  */
 bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p);
 
@@ -73,6 +72,12 @@ void pt_open_read(struct vmspace *vm, vaddr_t va);
 /* Maps the page (the caller's reference is taken over) where there was no leaf. W only for a page that is va's alone,
  * or an object's in a VM_SHARED region. */
 void pt_fill(struct vmspace *vm, const struct pt_path *p, struct page *page, unsigned prot, struct pt_reserve *r);
+/*
+ * Maps n pages from va on, within the leaf table of the page that was just
+ * filled there: those that are not NULL (the caller's references are taken over)
+ * and whose entry is empty. Never with W. The pages mapped.
+ */
+unsigned pt_fill_around(struct vmspace *vm, vaddr_t va, struct page **pages, unsigned n, unsigned prot);
 /*
  * Grants a store to a private present leaf: reuses the page where its path is
  * exclusive, else copies it into r->data. Where pages are found to be va's alone

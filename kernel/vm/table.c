@@ -48,16 +48,18 @@ void table_push_down(struct page *t)
 }
 
 /* One group of entries: its children are counted once more. Apart for leaves, of which a fault may copy 512. */
-static inline void copy_leaves(pte_t *from, pte_t *to, struct page *base)
+static inline void copy_leaves(pte_t *from, pte_t *to, u64 base)
 {
     for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
         pte_t e = {READ_ONCE(from->bits)};
         if (pte_is_empty(e))
             continue;
         if (!vm_plant("count"))
-            page_get(base + (pte_paddr(e).pa >> PAGE_SHIFT));
-        if (pte_leaf_writable(e))
-            e = seal_in_place(from, e, 0);
+            page_get((struct page *)(base + pte_frame_32(e)));
+        if (likely(pte_leaf_writable(e)) && !vm_plant("seal")) {
+            e = pte_leaf_seal(e);
+            WRITE_ONCE(from->bits, e.bits);
+        }
         *to = e;
     }
 }
@@ -76,7 +78,7 @@ static inline void copy_edges(pte_t *from, pte_t *to, unsigned level)
 struct page *table_copy(struct page *src, struct page *dst)
 {
     pte_t *from = page_data(src), *to = page_data(dst);
-    struct page *base = page_base;
+    u64 base = (u64)page_base; /* a copy, which the stores to tables cannot change */
     unsigned level = src->level;
     u64 groups;
 

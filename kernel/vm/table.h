@@ -65,8 +65,9 @@ static inline void table_entry_clear(struct page *t, pte_t *slot)
 /* The node that an entry that is not empty points to. */
 static inline struct page *pte_page(pte_t e)
 {
-    return page_of(pte_paddr(e));
+    return (struct page *)((u64)page_base + pte_frame_32(e));
 }
+_Static_assert(sizeof(struct page) == 32, "pte_frame_32");
 
 static inline bool table_sealed(const struct page *t)
 {

@@ -68,6 +68,8 @@ void object_put(struct vm_object *o);
 int object_get_page(struct vm_object *o, u64 index, struct page **out) __must_check;
 /* The page if present, with a reference, else NULL. Never creates. */
 struct page *object_find_page(struct vm_object *o, u64 index);
+/* The pages [first, first + n) as far as they are present, each with a reference; NULL for the others. Never creates. */
+void object_find_pages(struct vm_object *o, u64 first, unsigned n, struct page **out);
 /* For ops->get_page and for owners: stores a page (takes over the caller's reference). 0, -ENOMEM, -EEXIST. */
 int object_insert_page(struct vm_object *o, u64 index, struct page *p) __must_check;
 /* Sets the size. When it shrinks: pages beyond are removed from every address space that maps the object and dropped,

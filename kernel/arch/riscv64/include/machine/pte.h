@@ -59,6 +59,12 @@ static inline u64 pte_ppn_bits(paddr_t p)
     return p.pa >> PAGE_SHIFT << PTE_PPN_SHIFT;
 }
 
+/* The number of the frame, times 32 (what a descriptor takes); the walk over a full table counts its instructions. */
+static inline u64 pte_frame_32(pte_t e)
+{
+    return (e.bits & PTE_PPN_MASK) >> (PTE_PPN_SHIFT - 5);
+}
+
 /* ---- edges to tables (level > 0) ---- */
 
 /* An edge that the hardware may walk for everything. */
@@ -131,15 +137,13 @@ static inline bool pte_leaf_writable(pte_t e)
     return (e.bits & (PTE_V | PTE_W)) == (PTE_V | PTE_W);
 }
 
-/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. */
+/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. (W comes with D, without the mark.) */
 static inline pte_t pte_leaf_seal(pte_t e)
 {
-    if (!pte_leaf_writable(e))
-        return e;
-    return (pte_t){(e.bits & ~(PTE_W | PTE_D)) | (~e.bits >> 1 & PTE_COW)}; /* PTE_OBJECT is the bit above PTE_COW */
+    if (likely((e.bits & (PTE_V | PTE_W | PTE_OBJECT)) == (PTE_V | PTE_W)))
+        return (pte_t){e.bits ^ (PTE_W | PTE_D | PTE_COW)};
+    return pte_leaf_writable(e) ? (pte_t){e.bits & ~(PTE_W | PTE_D)} : e;
 }
-
-_Static_assert(PTE_OBJECT >> 1 == PTE_COW, "pte_leaf_seal shifts one to the other");
 
 static inline bool pte_leaf_cow(pte_t e)
 {

@@ -51,6 +51,12 @@ static inline paddr_t pte_paddr(pte_t e)
     return (paddr_t){e.bits & PTE_ADDR_MASK};
 }
 
+/* The number of the frame, times 32 (what a descriptor takes); the walk over a full table counts its instructions. */
+static inline u64 pte_frame_32(pte_t e)
+{
+    return (e.bits & PTE_ADDR_MASK) >> (PAGE_SHIFT - 5);
+}
+
 /* ---- edges to tables (level > 0) ---- */
 
 /* An edge that the hardware may walk for everything; leaves and NX there say more. */
@@ -120,15 +126,13 @@ static inline bool pte_leaf_writable(pte_t e)
     return (e.bits & (PTE_P | PTE_RW)) == (PTE_P | PTE_RW);
 }
 
-/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. */
+/* The leaf without W; one that had W gets the COW mark, unless its page is an object's. (W comes with D, without the mark.) */
 static inline pte_t pte_leaf_seal(pte_t e)
 {
-    if (!pte_leaf_writable(e))
-        return e;
-    return (pte_t){(e.bits & ~(PTE_RW | PTE_D)) | (~e.bits >> 2 & PTE_COW)}; /* PTE_OBJECT is two above PTE_COW */
+    if (likely((e.bits & (PTE_P | PTE_RW | PTE_OBJECT)) == (PTE_P | PTE_RW)))
+        return (pte_t){e.bits ^ (PTE_RW | PTE_D | PTE_COW)};
+    return pte_leaf_writable(e) ? (pte_t){e.bits & ~(PTE_RW | PTE_D)} : e;
 }
-
-_Static_assert(PTE_OBJECT >> 2 == PTE_COW, "pte_leaf_seal shifts one to the other");
 
 static inline bool pte_leaf_cow(pte_t e)
 {
