@@ -20,7 +20,7 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+.PHONY: boot-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
 	clean compile_commands.json
 .DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
@@ -123,6 +123,17 @@ build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(CO
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
+
+# Programs that the boot tests run in the guest.
+BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildcard test/boot/programs/*.c))
+build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  UCC     $<"
+	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static $< -o $@
+
+boot-programs: $(BOOT_PROGRAMS)
+# The same with real threads, under ThreadSanitizer.
+$(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize=thread -DPT_BITS=$(VM_SMALL_$(v)),test_vm_threads)))
 
 host-tests: $(HOST_TESTS) $(HOST_VM_TESTS)
 guest-tests: $(GUEST_TESTS)

@@ -7,6 +7,7 @@
 #include "lib/random.h"
 #include "proc/process.h"
 #include "sys/syscall.h"
+#include "vm/commit.h"
 #include "vm/kmem.h"
 #include "vm/plant.h"
 #include "vm/vm.h"
@@ -63,6 +64,7 @@ void kmain(void)
     page_init();
     kmem_init();
     vm_init();
+    commit_init();
     thread_init();
     random_init();
     time_init();

@@ -86,7 +86,7 @@ static int zero_mmap(struct file *f, u64 offset, u64 len, bool shared, struct vm
 {
     (void)f;
     *object = NULL;
-    if (shared && !(*object = object_create(NULL, offset + len, NULL)))
+    if (shared && !(*object = object_create_anonymous(offset + len)))
         return -ENOMEM;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "sys/misc.h"
 #include "sys/syscall.h"
+#include "vm/commit.h"
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
@@ -31,6 +32,8 @@ static int show_meminfo(struct text *t, struct process *p)
     text_add(t, "Shmem:          %8lu kB\n", objects);
     text_add(t, "PageTables:     %8lu kB\n",
              (vm_counter_read(VMC_table_alloc) - vm_counter_read(VMC_table_free)) * KIB_PER_PAGE);
+    text_add(t, "CommitLimit:    %8lu kB\n", commit_limit() * KIB_PER_PAGE);
+    text_add(t, "Committed_AS:   %8lu kB\n", commit_total() * KIB_PER_PAGE);
     text_add(t, "KernelStack:    %8lu kB\n", thread_count_all() * (KSTACK_SIZE / 1024));
     return 0;
 }
@@ -249,7 +252,16 @@ static int show_entropy(struct text *t, struct process *p)
 static int show_overcommit(struct text *t, struct process *p)
 {
     (void)p;
-    text_add(t, "1\n"); /* as Linux's 1: whatever is asked for is promised */
+    text_add(t, "%u\n", commit_mode());
+    return 0;
+}
+
+static int write_overcommit(struct process *p, const char *value)
+{
+    (void)p;
+    if (strcmp(value, "1") != 0 && strcmp(value, "2") != 0)
+        return -EINVAL;
+    commit_set_mode((unsigned)(value[0] - '0'));
     return 0;
 }
 
@@ -332,7 +344,7 @@ static const struct proc_entry kernel_entries[] = {
     {.name = "random", .mode = DIR_MODE, .children = random_entries},
     {.name = NULL}};
 static const struct proc_entry vm_entries[] = {
-    {.name = "overcommit_memory", .mode = FILE_MODE, .show = show_overcommit},
+    {.name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit},
     {.name = "check", .mode = S_IFREG | 0644, .write_unlocked = true, .show = show_check, .write = write_check},
     {.name = NULL}};
 static const struct proc_entry sys_entries[] = {

@@ -24,7 +24,8 @@ static const struct {
     {"maxproc", "how many processes there may be"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
     {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
-    {"vm.plant", "count: skips counting pages, for the checker to find (debug builds)"},
+    {"vm.overcommit", "1: memory is promised freely; 2: only what there is (/proc/sys/vm/overcommit_memory)"},
+    {"vm.plant", "count, seal, flush: makes this mistake, for the tests to find (debug builds)"},
 };
 
 static bool is_known(const char *name)

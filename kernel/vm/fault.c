@@ -7,6 +7,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "vm/commit.h"
 #include "vm/count.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
@@ -43,6 +44,10 @@ static const struct region *stack_grow(struct vmspace *vm, const struct region *
     grown = region_extend_down(vm->regions, stack, start);
     if (!grown)
         return NULL;
+    if (!vm_regions_promise(vm, grown)) {
+        region_tree_put(grown);
+        return NULL;
+    }
     vm_regions_publish(vm, grown);
     return region_find(grown, va);
 }
@@ -131,7 +136,7 @@ static enum fault_result fill_anonymous(struct fault *f)
 
 static enum fault_result object_error(int err)
 {
-    return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
+    return err == -ENOMEM && commit_mode() == 1 ? FAULT_OOM : FAULT_BUS; /* strict: nobody was promised files' pages */
 }
 
 /* A store to a private mapping of an object: a copy from the start. */

@@ -169,10 +169,11 @@ void *kmem_zalloc(size_t size)
 #ifdef COWSLIP_DEBUG
 static void check_not_free(struct page *p, const void *o)
 {
-    for (unsigned i = 0; i < MAX_CPUS; i++) /* the others' may change meanwhile; what is found is true all the same */
-        for (unsigned n = 0; n < MAGAZINE; n++)
-            if (magazines[i][class_of(p->lock)].count > n && magazines[i][class_of(p->lock)].object[n] == o)
-                panic("kmem_free: %p is free already", o);
+    struct magazine *m = &magazines[arch_this_cpu()->id][class_of(p->lock)]; /* the other CPUs' are theirs */
+
+    for (unsigned n = 0; n < m->count; n++)
+        if (m->object[n] == o)
+            panic("kmem_free: %p is free already", o);
     for (struct free_object *f = *free_head(p); f; f = f->next)
         if (f == o)
             panic("kmem_free: %p is free already", o);

@@ -8,6 +8,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "vm/check.h"
+#include "vm/commit.h"
 #include "vm/pgtable.h"
 #include "vm/region.h"
 #include "vm/table.h"
@@ -42,9 +43,33 @@ void vm_regions_publish(struct vmspace *vm, struct region_node *next)
 
     vm->regions = next;
     vm->mapped_pages = region_tree_pages(next);
+    ASSERT(region_tree_promised(next) <= vm->promised);
+    commit_give(vm->promised - region_tree_promised(next));
+    vm->promised = region_tree_promised(next);
     vm->region_count = region_tree_count(next);
     ASSERT(vm->stale_count < ARRAY_SIZE(vm->stale));
     vm->stale[vm->stale_count++] = old;
+}
+
+bool vm_regions_promise(struct vmspace *vm, struct region_node *next)
+{
+    u64 more = region_tree_promised(next);
+
+    if (more <= vm->promised)
+        return true;
+    if (!commit_take(more - vm->promised))
+        return false;
+    vm->promised = more;
+    return true;
+}
+
+/* next, or if it cannot be promised NULL: then it is dropped. */
+static struct region_node *promised(struct vmspace *vm, struct region_node *next)
+{
+    if (vm_regions_promise(vm, next))
+        return next;
+    region_tree_put(next);
+    return NULL;
 }
 
 /* ---- munmap ---- */
@@ -121,6 +146,8 @@ static unsigned request_flags(const struct map_request *q)
 
     if (q->flags & MAP_SHARED_)
         flags |= VM_SHARED;
+    else if (q->prot & PROT_WRITE)
+        flags |= VM_PROMISED;
     if (q->flags & MAP_GROWSDOWN_)
         flags |= VM_GROWSDOWN;
     if (q->flags & MAP_STACK_)
@@ -138,7 +165,8 @@ static int replace(struct vmspace *vm, const struct region *reg)
 
     if (pt_reserve_unmap(vm, reg->start, reg->end, &r))
         return -ENOMEM;
-    if (region_remove(vm->regions, reg->start, reg->end, &without) || region_insert(without, reg, &next)) {
+    if (region_remove(vm->regions, reg->start, reg->end, &without) || region_insert(without, reg, &next) ||
+        !promised(vm, next)) {
         region_tree_put(without);
         pt_reserve_release(&r);
         return -ENOMEM;
@@ -165,7 +193,7 @@ static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm
     reg.end = reg.start + len;
     if (!is_free(vm, reg.start, reg.end))
         return replace(vm, &reg) ? -ENOMEM : at;
-    if (region_insert(vm->regions, &reg, &next))
+    if (region_insert(vm->regions, &reg, &next) || !promised(vm, next))
         return -ENOMEM;
     vm_regions_publish(vm, next);
     return at;
@@ -194,7 +222,7 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
     if (q->offset + len < len)
         return -EOVERFLOW;
     if (!object && (q->flags & MAP_SHARED_)) {
-        object = made = object_create(NULL, len, NULL);
+        object = made = object_create_anonymous(len);
         if (!made)
             return -ENOMEM;
     }
@@ -236,6 +264,8 @@ static int protect_check(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigne
 static void set_prot(struct region *r, void *prot)
 {
     r->flags = (r->flags & ~(unsigned)VM_PROT_MASK) | *(unsigned *)prot;
+    if ((r->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
+        r->flags |= VM_PROMISED; /* and stays so: the pages that are written stay when W goes */
 }
 
 static int protect_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned prot)
@@ -250,7 +280,7 @@ static int protect_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsign
     pt_reserve_init(&r);
     if ((take & ~(unsigned)PROT_WRITE) && pt_reserve_range(vm, start, end, &r))
         return -ENOMEM;
-    if (region_update(vm->regions, start, end, set_prot, &prot, &next)) {
+    if (region_update(vm->regions, start, end, set_prot, &prot, &next) || !promised(vm, next)) {
         pt_reserve_release(&r);
         return -ENOMEM;
     }
@@ -283,7 +313,7 @@ int vm_protect(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
 /* New memory between the old end and the new, or none. */
 static bool brk_grow(struct vmspace *vm, vaddr_t from, vaddr_t to)
 {
-    struct region reg = {.start = from, .end = to, .flags = VM_READ | VM_WRITE | VM_HEAP};
+    struct region reg = {.start = from, .end = to, .flags = VM_READ | VM_WRITE | VM_HEAP | VM_PROMISED};
     const struct region *above = region_find(vm->regions, from);
     struct region_node *next;
 
@@ -291,7 +321,7 @@ static bool brk_grow(struct vmspace *vm, vaddr_t from, vaddr_t to)
         return false;
     if (vm->mapped_pages + pages(to - from) > pages(vm->as_limit) || to - vm->brk_start > vm->data_limit)
         return false;
-    if (region_insert(vm->regions, &reg, &next))
+    if (region_insert(vm->regions, &reg, &next) || !promised(vm, next))
         return false;
     vm_regions_publish(vm, next);
     return true;

@@ -42,6 +42,10 @@ static s64 grow_in_place(const struct remap *m)
     reg.start = m->reg.end;
     if (region_insert(m->vm->regions, &reg, &next))
         return -ENOMEM;
+    if (!vm_regions_promise(m->vm, next)) {
+        region_tree_put(next);
+        return -ENOMEM;
+    }
     vm_regions_publish(m->vm, next);
     return (s64)m->old;
 }
@@ -91,6 +95,10 @@ static int moved_regions(const struct remap *m, struct region_node **out)
         return err;
     err = region_insert(cleared, &reg, out);
     region_tree_put(cleared);
+    if (err == 0 && !vm_regions_promise(m->vm, *out)) {
+        region_tree_put(*out);
+        return -ENOMEM;
+    }
     return err;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "vm/commit.h"
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
@@ -39,6 +40,21 @@ struct vm_object *object_create(const struct vm_object_ops *ops, u64 size, void 
     o->ops = ops;
     o->size = size;
     o->priv = priv;
+    return o;
+}
+
+struct vm_object *object_create_anonymous(u64 size)
+{
+    u64 pages = (size + PAGE_MASK) >> PAGE_SHIFT;
+    struct vm_object *o;
+
+    if (!commit_take(pages))
+        return NULL;
+    o = object_create(NULL, size, NULL);
+    if (o)
+        o->promised = pages;
+    else
+        commit_give(pages);
     return o;
 }
 
@@ -164,6 +180,7 @@ void object_put(struct vm_object *o)
     if (o->ops && o->ops->destroy)
         o->ops->destroy(o);
     drop_locked(o, 0, UINT64_MAX);
+    commit_give(o->promised);
     kmem_free(o);
 }
 
@@ -217,7 +234,7 @@ static int get_zeroed(struct vm_object *o, u64 index, struct page **out)
     if (index >= (o->size + PAGE_MASK) >> PAGE_SHIFT)
         return -EFAULT;
     if (!p) {
-        p = page_alloc(PAGE_OBJECT, ALLOC_ZERO);
+        p = page_alloc(PAGE_OBJECT, o->promised ? ALLOC_ZERO | ALLOC_PROMISED : ALLOC_ZERO);
         if (!p)
             return -ENOMEM;
         err = insert_locked(o, index, p);

@@ -6,6 +6,7 @@
  * The first page of a free run has PAGE_F_HEAD and its order; free_pages counts
  * all of the buddy's. Locks: `zone` (RANK_PAGE); caches with interrupts off.
  */
+#include "vm/commit.h"
 #include "vm/count.h"
 #include "vm/page.h"
 #include "lib/print.h"
@@ -77,7 +78,7 @@ static struct page *buddy_of(struct page *p, unsigned order)
 
 static bool is_free_run(const struct page *p, unsigned order)
 {
-    return p && p->kind == PAGE_FREE && (p->flags & PAGE_F_HEAD) && p->order == order;
+    return p && (p->flags & PAGE_F_HEAD) && p->order == order; /* only the first page of a free run has the flag */
 }
 
 static void buddy_free_locked(struct page *p, unsigned order)
@@ -221,6 +222,17 @@ static bool may_take(u64 count, enum alloc_flags flags)
     return free_pages >= count + (flags & ALLOC_RESERVE ? 0 : reserve_pages);
 }
 
+static bool is_promised(enum page_kind kind, bool promised)
+{
+    return kind == PAGE_DATA || kind == PAGE_TABLE || promised;
+}
+
+/* In strict mode what nobody was promised may not take what somebody was. */
+static bool may_have(unsigned order, enum page_kind kind, enum alloc_flags flags)
+{
+    return is_promised(kind, flags & ALLOC_PROMISED) || commit_room(1ul << order);
+}
+
 #define REFILL_ORDER 4u
 
 /* Interrupts off. A run in one go, if there is one: a fault that comes to this shall not pay much more than others. */
@@ -247,11 +259,14 @@ static void cache_drain(struct cpu *c, u32 keep)
 
 static struct page *hand_out(struct page *p, unsigned order, enum page_kind kind, enum alloc_flags flags)
 {
+    vm_count(VMC_pgalloc, 1ul << order);
+    if (!is_promised(kind, flags & ALLOC_PROMISED))
+        vm_count(VMC_pgalloc_kernel, 1ul << order);
     for (unsigned i = 0; i < 1u << order; i++)
         poison_check(p + i);
     p->kind = (u8)kind;
     p->order = (u8)order;
-    p->flags = 0;
+    p->flags = flags & ALLOC_PROMISED ? PAGE_F_PROMISED : 0;
     p->used = 0;
     p->lock = 0;
     atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
@@ -295,7 +310,7 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
     struct cpu *c;
     bool on;
 
-    if (!(flags & (ALLOC_RESERVE | ALLOC_RETRIED)) && alloc_should_fail())
+    if (!(flags & (ALLOC_RESERVE | ALLOC_RETRIED)) && (alloc_should_fail() || !may_have(0, kind, flags)))
         return NULL;
     on = arch_irq_save();
     c = arch_this_cpu();
@@ -304,10 +319,8 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
     if (c->page_cache_count > 0)
         p = c->page_cache[--c->page_cache_count];
     arch_irq_restore(on);
-    if (p) {
-        vm_count(VMC_pgalloc, 1);
+    if (p)
         return hand_out(p, 0, kind, flags);
-    }
     return tables_give_back() ? page_alloc(kind, flags | ALLOC_RETRIED) : NULL;
 }
 
@@ -317,7 +330,7 @@ struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flag
 
     if (order == 0)
         return page_alloc(kind, flags);
-    if (order >= ORDERS || alloc_should_fail())
+    if (order >= ORDERS || alloc_should_fail() || !may_have(order, kind, flags))
         return NULL;
     spin_lock(&zone);
     if (may_take(1ul << order, flags))
@@ -325,7 +338,6 @@ struct page *page_alloc_run(unsigned order, enum page_kind kind, enum alloc_flag
     spin_unlock(&zone);
     if (!p)
         return NULL;
-    vm_count(VMC_pgalloc, 1ul << order);
     for (unsigned i = 1; i < 1u << order; i++)
         p[i].kind = (u8)kind;
     return hand_out(p, order, kind, flags);
@@ -337,6 +349,8 @@ void page_free(struct page *p)
     bool on;
 
     ASSERT(p->kind != PAGE_FREE && p->kind != PAGE_RESERVED && page_refs(p) == 0);
+    if (!is_promised(p->kind, p->flags & PAGE_F_PROMISED))
+        vm_count(VMC_pgfree_kernel, 1ul << order);
     poison(p, order);
     for (unsigned i = 0; i < 1u << order; i++)
         p[i].kind = PAGE_FREE;

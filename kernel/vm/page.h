@@ -33,6 +33,7 @@ enum page_kind {
 
 #define PAGE_F_SEALED 1u /* table: no edge of it can be written through (see pgtable.h) */
 #define PAGE_F_HEAD 2u   /* first page of a run of 2^order pages */
+#define PAGE_F_PROMISED 4u /* allocated with ALLOC_PROMISED */
 
 struct page {
     _Atomic u32 refs;
@@ -59,6 +60,7 @@ _Static_assert(sizeof(struct page) == 32, "16 GiB of RAM costs 128 MiB of descri
 enum alloc_flags {
     ALLOC_ZERO = 1,    /* zeroed */
     ALLOC_RESERVE = 2, /* may use the pages kept for exit and munmap */
+    ALLOC_PROMISED = 8, /* an object's page that somebody was promised (commit.h); data pages and tables always are */
     ALLOC_RETRIED = 4, /* page.c's own: asked for a second time */
 };
 

@@ -205,7 +205,8 @@ bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
     if (reserve_tables(&r, 1, 0))
         return false;
     drops_init(&d, vm);
-    for (unsigned level = PT_LEVELS - 1; d.count == 0; level--) /* opens what is above; the first copy is the one */
+    /* Opens what is above, and copies it (unless whoever shared it has just let go: then it is opened, too). */
+    for (unsigned level = PT_LEVELS - 1; level >= p->needed; level--)
         t = pt_path_step(t, level, pt_slot(t, level, p->va), &r, &d);
     tlb_flush_all(vm);
     drops_finish(&d);

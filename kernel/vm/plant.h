@@ -1,6 +1,8 @@
 /*
  * Planted faults: with vm.plant=NAME a debug build makes one known mistake, after a
- * while each time, so that the tests can see the checker find it. Nothing in release builds.
+ * while each time, so that the tests can see that it is found: count, seal (by the
+ * checker), flush (by the host tests, whose TLB forgets nothing by itself).
+ * Nothing in release builds.
  */
 #pragma once
 #include "lib/types.h"

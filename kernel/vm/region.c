@@ -10,6 +10,7 @@
 #include "vm/region.h"
 #include "lib/errno.h"
 #include "vm/kmem.h"
+#include "vm/table.h"
 
 struct region_node {
     struct refcount refs;
@@ -17,6 +18,7 @@ struct region_node {
     u64 pages;
     vaddr_t first, last; /* start of the first region below, end of the last */
     u64 max_gap;         /* between two neighbours below */
+    u64 promised;        /* pages that all below may need, tables included */
     struct region r;
     struct region_node *left, *right;
 };
@@ -76,10 +78,49 @@ u64 region_tree_pages(const struct region_node *n)
     return n ? n->pages : 0;
 }
 
+u64 region_tree_promised(const struct region_node *n)
+{
+    return n ? n->promised : 0;
+}
+
+/* Tables of all levels below the root that map [start, end). */
+static u64 tables_of(vaddr_t start, vaddr_t end)
+{
+    u64 count = 0;
+
+    for (unsigned level = 1; level < PT_LEVELS; level++)
+        count += (end - 1) / pt_span(level) - start / pt_span(level) + 1;
+    return count;
+}
+
+/* How many of those does a region that begins at start share with its neighbour that ends at end? */
+static u64 tables_shared(vaddr_t end, vaddr_t start)
+{
+    u64 count = 0;
+
+    for (unsigned level = 1; level < PT_LEVELS; level++)
+        count += (end - 1) / pt_span(level) == start / pt_span(level);
+    return count;
+}
+
+static void summarize_promised(struct region_node *n)
+{
+    const struct region_node *l = n->left, *r = n->right;
+
+    n->promised = tables_of(n->r.start, n->r.end) + region_tree_promised(l) + region_tree_promised(r);
+    if (n->r.flags & VM_PROMISED)
+        n->promised += (n->r.end - n->r.start) >> PAGE_SHIFT;
+    if (l)
+        n->promised -= tables_shared(l->last, n->r.start);
+    if (r)
+        n->promised -= tables_shared(n->r.end, r->first);
+}
+
 static void summarize(struct region_node *n)
 {
     const struct region_node *l = n->left, *r = n->right;
 
+    summarize_promised(n);
     n->height = 1 + MAX(height(l), height(r));
     n->count = 1 + region_tree_count(l) + region_tree_count(r);
     n->pages = ((n->r.end - n->r.start) >> PAGE_SHIFT) + region_tree_pages(l) + region_tree_pages(r);

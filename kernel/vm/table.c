@@ -17,7 +17,7 @@ static inline pte_t seal_in_place(pte_t *slot, pte_t e, unsigned level)
     pte_t sealed = pte_sealed(e, level);
 
     if (sealed.bits != e.bits && !vm_plant("seal"))
-        WRITE_ONCE(slot->bits, sealed.bits);
+        pte_store_relaxed(slot, sealed);
     return sealed;
 }
 
@@ -38,7 +38,7 @@ void table_push_down(struct page *t)
     groups = t->groups;
     for_each_group(g, groups)
         for (pte_t *slot = slots + g * GROUP_ENTRIES, *end = slot + GROUP_ENTRIES; slot < end; slot++) {
-            pte_t e = {READ_ONCE(slot->bits)};
+            pte_t e = pte_load_relaxed(slot);
             if (!pte_is_empty(e))
                 seal_in_place(slot, e, level);
         }
@@ -51,14 +51,14 @@ void table_push_down(struct page *t)
 static inline void copy_leaves(pte_t *from, pte_t *to, u64 base)
 {
     for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
-        pte_t e = {READ_ONCE(from->bits)};
+        pte_t e = pte_load_relaxed(from);
         if (pte_is_empty(e))
             continue;
         if (!vm_plant("count"))
             page_get((struct page *)(base + pte_frame_32(e)));
         if (likely(pte_leaf_writable(e)) && !vm_plant("seal")) {
             e = pte_leaf_seal(e);
-            WRITE_ONCE(from->bits, e.bits);
+            pte_store_relaxed(from, e);
         }
         *to = e;
     }
@@ -67,7 +67,7 @@ static inline void copy_leaves(pte_t *from, pte_t *to, u64 base)
 static inline void copy_edges(pte_t *from, pte_t *to, unsigned level)
 {
     for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
-        pte_t e = {READ_ONCE(from->bits)};
+        pte_t e = pte_load_relaxed(from);
         if (pte_is_empty(e))
             continue;
         page_get(pte_page(e));

@@ -33,6 +33,17 @@ static inline void pte_store(pte_t *slot, pte_t e)
     __atomic_store_n(&slot->bits, e.bits, __ATOMIC_RELEASE);
 }
 
+/* The same without order, where a lock gives it or nobody else looks. */
+static inline pte_t pte_load_relaxed(const pte_t *slot)
+{
+    return (pte_t){__atomic_load_n(&slot->bits, __ATOMIC_RELAXED)};
+}
+
+static inline void pte_store_relaxed(pte_t *slot, pte_t e)
+{
+    __atomic_store_n(&slot->bits, e.bits, __ATOMIC_RELAXED);
+}
+
 /*
  * Entries are kept in groups, of a cache line where tables are full-sized.
  * page->groups has a bit for each that may have an entry that is not empty, so

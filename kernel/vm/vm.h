@@ -57,11 +57,14 @@ struct vm_object {
     u32 height;
     u64 size;    /* bytes; pages at or beyond ROUND_UP(size) are absent */
     u64 pages;   /* present */
+    u64 promised; /* pages (commit.h): of anonymous shared memory */
     void *priv;  /* the owner's */
 };
 
 /* An object with no pages; ops NULL: pages appear zeroed below size. NULL: no memory. */
 struct vm_object *object_create(const struct vm_object_ops *ops, u64 size, void *priv);
+/* Anonymous shared memory, whose pages are promised. NULL: no memory. */
+struct vm_object *object_create_anonymous(u64 size);
 void object_get(struct vm_object *o);
 void object_put(struct vm_object *o);
 /* Page `index` with a reference for the caller, through ops. Results as get_page's. */
@@ -92,6 +95,7 @@ enum region_flags {
     VM_STACK = 32,       /* for names in /proc/PID/maps */
     VM_HEAP = 64,
     VM_NO_MAYWRITE = 128, /* shared mapping of a file open for reading only: never writable */
+    VM_PROMISED = 256,    /* private, and writable now or once: its pages are promised (commit.h) */
 };
 
 /* An immutable description of [start, end); nodes of a persistent tree (region.c). */
@@ -123,6 +127,7 @@ struct vmspace {
     u32 stale_count;
     u32 region_count;
     u64 mapped_pages;       /* sum of the regions' sizes */
+    u64 promised;           /* pages (commit.h) */
     _Atomic u64 cpus;       /* CPUs that have this root loaded */
     struct list link;       /* all address spaces; for the checker and object_truncate */
     vaddr_t brk_start, brk; /* program break */
@@ -198,7 +203,7 @@ size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n);
 
 /* ---- counters, /proc/vmstat ---- */
 #define VM_COUNTERS(X)                                                                     \
-    X(pgfault) X(pgmajfault) X(pgalloc) X(pgfree) X(fault_read) X(fault_write) X(fault_exec) \
+    X(pgfault) X(pgmajfault) X(pgalloc) X(pgfree) X(pgalloc_kernel) X(pgfree_kernel) X(fault_read) X(fault_write) X(fault_exec) \
     X(fault_spurious) X(zero_page_map) X(anon_page_fill) X(file_page_map) X(cow_page_copy)   \
     X(cow_page_reuse) X(cow_bulk_reuse) X(table_alloc) X(table_free) X(table_share)         \
     X(table_copy) X(table_takeover) X(table_pushdown) X(edge_seal) X(edge_validate)         \

@@ -12,6 +12,7 @@
 #include "lib/string.h"
 #include "proc/sched.h"
 #include "vm/check.h"
+#include "vm/commit.h"
 #include "vm/count.h"
 #include "vm/kmem.h"
 #include "vm/pgtable.h"
@@ -106,10 +107,13 @@ static void copy_layout(struct vmspace *to, const struct vmspace *from)
 /* Both locked. */
 static int share(struct vmspace *parent, struct vmspace *child)
 {
+    if (!commit_take(parent->promised))
+        return -ENOMEM;
+    child->promised = parent->promised;
     if (!fork_eager)
         pt_share(parent, child);
     else if (pt_share_eager(parent, child))
-        return -ENOMEM;
+        return -ENOMEM; /* vmspace_put gives back what was promised */
     child->regions = region_tree_get(parent->regions);
     copy_layout(child, parent);
     return 0;
@@ -157,6 +161,7 @@ void vmspace_put(struct vmspace *vm)
     if (page_put_last(vm->root))
         page_free_table(vm->root);
     vm_leave();
+    commit_give(vm->promised);
     region_tree_put(vm->regions); /* may close files */
     kmem_free(vm);
 }

@@ -16,5 +16,7 @@ const struct region *region_at(struct vmspace *vm, vaddr_t va);
 /* ---- mmap.c ---- */
 /* Puts a new version of the regions in place of the present one, whose reference is dropped. vm->lock held. */
 void vm_regions_publish(struct vmspace *vm, struct region_node *next);
+/* Promises what the version `next` needs more than the present one (commit.h). Before the first change; false: refused. */
+bool vm_regions_promise(struct vmspace *vm, struct region_node *next) __must_check;
 /* vm->lock held, start < end: unmaps all of the range. 0 or -ENOMEM (nothing changed). */
 int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;

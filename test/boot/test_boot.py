@@ -124,3 +124,27 @@ def test_proc():
     assert status == 0, err
     for word in ("PID", "load average", "Mem:", "tmpfs", "proc on /proc", "CPU:", "/bin/busybox", "[stack]"):
         assert word in text, text
+
+
+def program(name):
+    """A program of test/boot/programs as the option that puts it into the guest."""
+    return ["--add", f"build/riscv64/boot/{name}:/bin/{name}"]
+
+
+def test_who_finds_no_page_dies_alone():
+    status, out, err = run("oom", "4", options=["--mem", "256M", *program("oom")], limit=120)
+    assert status == 0 and b"4 rounds, all bytes whole" in out, (out, err[-2000:])
+
+
+@pytest.mark.parametrize("fork", ["share", "eager"])
+def test_strict_promises_are_kept(fork):
+    status, out, err = run("oom", "4", "strict", limit=120,
+                           options=["--mem", "256M", "--append", f"vm.overcommit=2 vm.fork={fork}", *program("oom")])
+    assert status == 0 and b"4 rounds, all bytes whole" in out, (out, err[-2000:])
+
+
+@pytest.mark.parametrize("cpus", ["1", "4"])
+def test_storm_of_forks(cpus):
+    status, out, err = run("storm", "10", limit=120,
+                           options=["--debug", "--mem", "128M", "--cpus", cpus, *program("storm")])
+    assert status == 0 and b", 0 wrong" in out, (out, err[-2000:])

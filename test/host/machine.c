@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "lib/bootargs.h"
 #include "vm/check.h"
+#include "vm/commit.h"
 #include "vm/kmem.h"
 #include "vm/plant.h"
 #include "vm/table.h"
@@ -17,9 +18,10 @@
 
 struct platform platform;
 struct cpu cpus[MAX_CPUS];
+u32 cpu_count = 4;
 _Thread_local unsigned host_cpu;
 bool host_threads;
-const char *host_plant, *host_fork;
+const char *host_plant, *host_fork, *host_overcommit;
 void (*host_on_panic)(void);
 static char *ram;
 static _Thread_local u64 random_state = 1;
@@ -51,6 +53,14 @@ void panic(const char *fmt, ...)
     abort();
 }
 
+u64 bootarg_u64(const char *name, u64 fallback, u64 min, u64 max)
+{
+    const char *v = bootarg(name);
+    u64 n = v ? strtoul(v, NULL, 0) : fallback;
+
+    return n >= min && n <= max ? n : fallback;
+}
+
 void printk(enum log_level level, const char *fmt, ...)
 {
     (void)level, (void)fmt;
@@ -60,6 +70,8 @@ const char *bootarg(const char *name)
 {
     if (strcmp(name, "vm.fork") == 0)
         return host_fork;
+    if (strcmp(name, "vm.overcommit") == 0)
+        return host_overcommit;
     return strcmp(name, "vm.plant") == 0 ? host_plant : NULL;
 }
 
@@ -405,6 +417,7 @@ void host_boot(u64 frames)
     page_init();
     kmem_init();
     vm_init();
+    commit_init();
     vm_check_init();
     vm_plant_init();
 }

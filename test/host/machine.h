@@ -18,7 +18,7 @@
 extern _Thread_local unsigned host_cpu;
 extern bool host_threads;       /* set before host_boot: locks wait, instead of saying that they would wait for ever */
 extern const char *host_plant;  /* the planted fault (vm/plant.h); NULL: none */
-extern const char *host_fork;   /* the boot argument vm.fork */
+extern const char *host_fork, *host_overcommit; /* the boot arguments vm.fork and vm.overcommit */
 extern void (*host_on_panic)(void); /* says where the test stood */
 
 /* RAM of so many frames; page, kmem, object spaces and the checker are ready afterwards. Once. */

@@ -69,7 +69,8 @@ static void quotes_keep_spaces(void **state)
 
 static void every_name_has_a_description(void **state)
 {
-    static const char *const names[] = {"console", "loglevel", "cowslip.trace", "vm.plant", "maxproc", "panic_test"};
+    static const char *const names[] = {"console",    "loglevel", "cowslip.trace", "maxproc",
+                                        "panic_test", "vm.fork",  "vm.overcommit", "vm.plant"};
 
     (void)state;
     assert_int_equal(ARRAY_SIZE(known), ARRAY_SIZE(names));

@@ -10,7 +10,7 @@
  * after the other, until the operation succeeds: it must then have changed
  * nothing, and munmap and exit may not fail at all.
  *
- * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--fork eager] [--seconds N] [--trace STEP]
+ * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--fork eager] [--overcommit 2] [--seconds N] [--trace STEP]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +23,7 @@
 #include <cmocka.h>
 #include "machine.h"
 #include "lib/errno.h"
+#include "vm/commit.h"
 #include "vm/kmem.h"
 #include "vm/pgtable.h"
 #include "vm/table.h"
@@ -52,6 +53,7 @@ static vaddr_t va_of(unsigned i)
 
 struct cell {
     bool mapped, shared, own; /* own: `value` is this process's, else the object's, or zero */
+    bool promised;            /* private, and writable once: what keeps regions from being one */
     u8 prot, object;          /* object: 1 + its number */
     u16 index;
     u64 value;
@@ -144,10 +146,10 @@ static bool was_hit(void)
     return hit;
 }
 
-/* Memory may run out by itself. What other CPUs keep for themselves cannot be had. */
+/* Memory may run out by itself. What other CPUs keep for themselves cannot be had. In strict mode it may be refused. */
 static bool scarce(void)
 {
-    return host_free_pages() < 200 + CPUS * 100;
+    return host_overcommit || host_free_pages() < 200 + CPUS * 100;
 }
 
 /* Runs the operation so that its first, second, … allocation fails, until none is left; or just runs it. */
@@ -203,7 +205,7 @@ static unsigned some_page(const struct proc *p)
 /* One page, through the hardware of a CPU. */
 static void op_access(struct proc *p)
 {
-    bool write = rnd(2), high = rnd(2);
+    bool write = rnd(2), high = rnd(2), hit;
     unsigned i = some_page(p);
     struct cell *c = &p->cells[i];
     enum fault_result r, want = verdict(c, write);
@@ -216,9 +218,11 @@ static void op_access(struct proc *p)
     fail_at = rnd(8) ? -1 : (s64)rnd(6);
     attempt();
     r = write ? host_store(va, next_value + 1) : host_load(va, &value);
-    if (r == FAULT_OOM && (was_hit() || scarce()))
+    hit = was_hit();
+    if (r == FAULT_OOM && (hit || (scarce() && !host_overcommit))) /* in strict mode what was promised is there */
         return;
-    was_hit();
+    if (r == FAULT_BUS && c->object && host_overcommit)
+        return;
     EXPECT(r == want, "fault at page %u: %d, not %d", i, r, want);
     if (r != FAULT_DONE)
         return;
@@ -312,6 +316,7 @@ static void op_map(struct proc *p)
     EXPECT(at == (s64)q.addr, "mmap: %ld", at);
     for (unsigned k = 0; k < n; k++)
         p->cells[i + k] = (struct cell){.mapped = true, .prot = (u8)q.prot, .shared = q.flags & MAP_SHARED_,
+                                        .promised = !(q.flags & MAP_SHARED_) && (q.prot & PROT_WRITE),
                                         .object = q.object ? (u8)(object + 1) : 0, .index = (u16)(first + k)};
 }
 
@@ -369,8 +374,10 @@ static void op_protect(struct proc *p)
     trace(p, i, n, prot);
     WITH_FAILURES((err = vm_protect(p->vm, va_of(i), bytes_of(i, n), prot)) == -ENOMEM);
     EXPECT(err == 0, "mprotect: %d", err);
-    for (; n-- > 0; i++)
+    for (; n-- > 0; i++) {
         p->cells[i].prot = (u8)prot;
+        p->cells[i].promised |= (prot & PROT_WRITE) && !p->cells[i].shared;
+    }
 }
 
 /* One region covers [i, i + n)? (What the kernel may have merged is one, too.) */
@@ -379,7 +386,7 @@ static bool one_region(const struct proc *p, unsigned i, unsigned n)
     const struct cell *c = &p->cells[i];
 
     for (unsigned k = 0; k < n; k++)
-        if (!c[k].mapped || c[k].prot != c->prot || c[k].shared != c->shared || c[k].object != c->object ||
+        if (!c[k].mapped || c[k].prot != c->prot || c[k].shared != c->shared || c[k].promised != c->promised || c[k].object != c->object ||
             (c->object && c[k].index != c->index + k))
             return false;
     return true;
@@ -523,6 +530,7 @@ static void random_operations(void **state)
             op_exit(&procs[k]);
     for (unsigned k = 0; k < OBJECTS; k++)
         object_put(objects[k].o);
+    EXPECT(commit_total() == 0, "%lu pages are still promised", commit_total());
     vm_check_all("end");
     printf("%lu operations, %lu loads and stores done, %lu failed allocations, %lu forks, %lu table copies, %lu takeovers, %lu page copies\n",
            operations, done, failures, vm_counter_read(VMC_fork), vm_counter_read(VMC_table_copy),
@@ -545,6 +553,8 @@ int main(int argc, char **argv)
             trace_from = strtoul(argv[i + 1], NULL, 0);
         else if (!strcmp(argv[i], "--fork"))
             host_fork = argv[i + 1];
+        else if (!strcmp(argv[i], "--overcommit"))
+            host_overcommit = argv[i + 1];
         else if (!strcmp(argv[i], "--plant"))
             host_plant = argv[i + 1];
     }

@@ -94,7 +94,7 @@ class Run:
 
 def host_tests(run: Run, patterns: List[str]) -> None:
     programs = sorted(p.stem for p in (TOP / "test" / "host").glob("test_*.c"))
-    programs = [p for p in programs if wanted(f"host/{p}", patterns) and p != "test_vm"]
+    programs = [p for p in programs if wanted(f"host/{p}", patterns) and not p.startswith("test_vm")]
     if programs:
         build.make("building the host tests", [f"build/host-{ARCH}/{p}" for p in programs])
     for p in programs:
@@ -107,24 +107,40 @@ def host_tests(run: Run, patterns: List[str]) -> None:
 
 
 # The VM core against its model: variant, seeds, steps for each. Ten million operations in all.
-VM_RUNS = [("riscv64-small", range(1, 7), 1_000_000), ("x86_64-small", range(11, 15), 1_000_000),
-           ("riscv64", range(21, 22), 100_000), ("x86_64", range(31, 32), 100_000)]
+VM_RUNS = [("riscv64-small", range(1, 6), 1_000_000, []), ("x86_64-small", range(11, 15), 1_000_000, []),
+           ("riscv64-small", range(41, 42), 500_000, ["--overcommit", "2"]),
+           ("x86_64-small", range(42, 43), 500_000, ["--fork", "eager"]),
+           ("riscv64", range(21, 22), 100_000, []), ("x86_64", range(31, 32), 100_000, [])]
+# The same with threads, under ThreadSanitizer; and with a mistake planted, which must be found.
+VM_THREADS = [(f"{arch}-threads", seed) for arch in ("riscv64", "x86_64") for seed in (1, 2, 3)]
+VM_PLANTS = [(variant, plant) for variant in ("riscv64-small", "x86_64-small") for plant in ("count", "seal", "flush")]
 
 
 def vm_tests(run: Run, patterns: List[str]) -> None:
     """Two at a time: these are what takes longest."""
-    runs = [(v, seed, steps) for v, seeds, steps in VM_RUNS for seed in seeds]
-    runs = [(f"host/vm {v} --seed {seed} --steps {steps}", v, seed, steps) for v, seed, steps in runs]
-    runs = [r for r in runs if wanted(r[0], patterns)]
-    if not runs:
+    runs = [(cmocka, f"{v}/test_vm", ["--seed", str(seed), "--steps", str(steps), *more])
+            for v, seeds, steps, more in VM_RUNS for seed in seeds]
+    runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "300000"]) for v, seed in VM_THREADS]
+    runs += [(planted, f"{v}/test_vm", ["--plant", plant]) for v, plant in VM_PLANTS]
+    named = [(" ".join(["host/vm", program.split("/")[0], *options]), how, program, options)
+             for how, program, options in runs]
+    named = [n for n in named if wanted(n[0], patterns)]
+    if not named:
         return
-    build.make("building the VM core for the host", sorted({f"build/host-vm/{v}/test_vm" for _, v, _, _ in runs}))
+    build.make("building the VM core for the host", sorted({f"build/host-vm/{n[2]}" for n in named}))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        started = [(name, pool.submit(timed, cmocka, [str(BUILD / "host-vm" / v / "test_vm"), "--seed", str(seed),
-                                                      "--steps", str(steps)], 1200)) for name, v, seed, steps in runs]
+        started = [(name, pool.submit(timed, how, [str(BUILD / "host-vm" / program), *options], 1200))
+                   for name, how, program, options in named]
         with Progress("host/vm"):
             for name, future in started:
                 run.add(name, *future.result())
+
+
+def planted(words: List[str], limit: float) -> Result:
+    """A program that must find a mistake: ends with a panic."""
+    status, text = execute(words, limit)
+    found = status != 0 and "panic:" in text
+    return Result(int(found), int(not found), text)
 
 
 def timed(what, *args) -> Tuple[Result, float]:
@@ -164,6 +180,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
     names = [n for n in boot_names(run) if wanted(boot_name(n), [QUICK_BOOT] if quick else patterns)]
     if not names:
         return
+    build.make("building the boot tests' programs", ["boot-programs"])
     with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
         limit = threading.Timer(BOOT_LIMIT, child.kill)
