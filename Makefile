@@ -132,6 +132,30 @@ build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static $< -o $@
 
 boot-programs: $(BOOT_PROGRAMS)
+$(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_calls)))
+
+# `make vm-coverage`: which lines and branches of kernel/vm the model's test reaches (needs gcovr).
+$(eval $(call vm_variant,riscv64-coverage,riscv64,--coverage -O0 -DPT_BITS=3,test_vm))
+$(eval $(call vm_variant,riscv64-coverage-full,riscv64,--coverage -O0,test_vm_calls))
+.PHONY: vm-coverage fuzz
+vm-coverage: build/host-vm/riscv64-coverage/test_vm build/host-vm/riscv64-coverage-full/test_vm_calls
+	find build/host-vm/riscv64-coverage* -name '*.gcda' -delete
+	for o in "--seed 1" "--seed 2" "--seed 3 --overcommit 2" "--seed 4 --fork eager"; do $< --steps 300000 $$o | grep operations || exit 1; done
+	build/host-vm/riscv64-coverage-full/test_vm_calls | tail -1
+	gcovr -r . build/host-vm/riscv64-coverage build/host-vm/riscv64-coverage-full -f 'kernel/vm/' --branches -s | tail -3
+	gcovr -r . build/host-vm/riscv64-coverage build/host-vm/riscv64-coverage-full -f 'kernel/vm/'
+
+# `make fuzz`: libFuzzer chooses the operations instead of a generator of random numbers (needs clang; ends with Ctrl-C, or FUZZ=-runs=N).
+build/host-vm/fuzz_vm: test/host/fuzz_vm.c test/host/test_vm.c $(VM_SOURCES) $(wildcard kernel/vm/*.h) Makefile
+	@mkdir -p $(@D)
+	@echo "  CLANG   $<"
+	$(Q)clang -std=gnu17 -O1 -g -w -fsanitize=fuzzer,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all \
+	    -DCOWSLIP_HOST -DCOWSLIP_DEBUG -DPT_BITS=3 -DHOST_ARCH='"riscv64-small"' -Ikernel -Itest/host -Ikernel/arch/riscv64/include \
+	    $(VM_SOURCES) test/host/fuzz_vm.c -o $@ -lcmocka
+fuzz: build/host-vm/fuzz_vm
+	@mkdir -p build/corpus
+	$< -max_len=20000 -len_control=0 $(FUZZ) build/corpus
+
 # The same with real threads, under ThreadSanitizer.
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize=thread -DPT_BITS=$(VM_SMALL_$(v)),test_vm_threads)))
 

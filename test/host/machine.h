@@ -25,6 +25,7 @@ extern void (*host_on_panic)(void); /* says where the test stood */
 void host_boot(u64 frames);
 void host_seed(u64 seed); /* of this thread's coin */
 u64 host_random(u64 n);   /* 0 .. n-1 */
+extern const u8 *host_bytes, *host_bytes_end; /* for a fuzzer: if set, what host_random takes instead, until the end */
 
 /* The scheduler's part: this CPU loads the address space (NULL: none). */
 void host_run(struct vmspace *vm);

@@ -503,38 +503,55 @@ static void objects_make(void)
     }
 }
 
-static void random_operations(void **state)
+static void machine_start(void)
 {
-    time_t start = time(NULL);
-    u64 free_before;
-
-    (void)state;
     host_on_panic = where;
     host_seed(seed);
     host_boot(PT_BITS < 9 ? 2000 : 6000);
-    free_before = host_free_pages();
+}
+
+static void first_process(void)
+{
     objects_make();
     procs[0].vm = vmspace_create();
     assert_non_null(procs[0].vm);
     procs[0].vm->mmap_top = USER_TOP;
     procs[0].vm->as_limit = procs[0].vm->data_limit = UINT64_MAX;
     live = 1;
+}
+
+static void all_exit(void)
+{
+    doing = "the end";
+    for (unsigned k = 0; k < PROCS; k++)
+        if (procs[k].vm)
+            op_exit(&procs[k]);
+    memset(procs, 0, sizeof procs);
+    for (unsigned k = 0; k < OBJECTS; k++)
+        object_put(objects[k].o);
+    memset(objects, 0, sizeof objects);
+    EXPECT(commit_total() == 0, "%lu pages are still promised", commit_total());
+    vm_check_all("end");
+}
+
+static void random_operations(void **state)
+{
+    time_t start = time(NULL);
+    u64 free_before;
+
+    (void)state;
+    machine_start();
+    free_before = host_free_pages();
+    first_process();
     for (step = 0; step < steps && !(seconds_limit && time(NULL) - start >= (time_t)seconds_limit); step++) {
         one_step();
         doing = "recount";
         vm_check_all("step");
     }
-    doing = "the end";
-    for (unsigned k = 0; k < PROCS; k++)
-        if (procs[k].vm)
-            op_exit(&procs[k]);
-    for (unsigned k = 0; k < OBJECTS; k++)
-        object_put(objects[k].o);
-    EXPECT(commit_total() == 0, "%lu pages are still promised", commit_total());
-    vm_check_all("end");
-    printf("%lu operations, %lu loads and stores done, %lu failed allocations, %lu forks, %lu table copies, %lu takeovers, %lu page copies\n",
-           operations, done, failures, vm_counter_read(VMC_fork), vm_counter_read(VMC_table_copy),
-           vm_counter_read(VMC_table_takeover), vm_counter_read(VMC_cow_page_copy));
+    all_exit();
+    printf("%lu operations, %lu loads and stores done, %lu failed allocations, %lu forks, %lu table copies, "
+           "%lu takeovers, %lu page copies\n", operations, done, failures, vm_counter_read(VMC_fork),
+           vm_counter_read(VMC_table_copy), vm_counter_read(VMC_table_takeover), vm_counter_read(VMC_cow_page_copy));
     EXPECT(host_free_pages() + 100 >= free_before, "pages are lost: %lu of %lu", host_free_pages(), free_before);
 }
 

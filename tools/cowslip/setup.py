@@ -36,6 +36,7 @@ TEST = RUN + [
     Package("gcc", command("gcc"), "compiles the host tests"),
     Package("libc6-dev", exists("/usr/include/stdio.h"), "C headers for the host tests"),
     Package("libcmocka-dev", exists("/usr/include/cmocka.h"), "runs the host tests"),
+    Package("spin", command("spin"), "checks the model of shared tables"),
     Package("qemu-user-static", command("qemu-riscv64-static"), "runs the guest tests on this machine's Linux, as the oracle"),
     Package("python3-pytest", exists("/usr/lib/python3/dist-packages/pytest"), "runs the boot tests"),
     Package("python3-pexpect", exists("/usr/lib/python3/dist-packages/pexpect"), "types at the guest in the boot tests"),

@@ -120,9 +120,10 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
     """Two at a time: these are what takes longest."""
     runs = [(cmocka, f"{v}/test_vm", ["--seed", str(seed), "--steps", str(steps), *more])
             for v, seeds, steps, more in VM_RUNS for seed in seeds]
+    runs += [(cmocka, f"{v}/test_vm_calls", []) for v in ("riscv64", "x86_64")]
     runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "300000"]) for v, seed in VM_THREADS]
     runs += [(planted, f"{v}/test_vm", ["--plant", plant]) for v, plant in VM_PLANTS]
-    named = [(" ".join(["host/vm", program.split("/")[0], *options]), how, program, options)
+    named = [(" ".join(["host/vm", *program.split("/test_vm"), *options]), how, program, options)
              for how, program, options in runs]
     named = [n for n in named if wanted(n[0], patterns)]
     if not named:
@@ -134,6 +135,36 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
         with Progress("host/vm"):
             for name, future in started:
                 run.add(name, *future.result())
+
+
+# The protocol of shared tables (test/model/table.pml): whole, and with a step left out, which must be found.
+MODEL_RUNS = [([], True), (["THREE"], True)] + [([step], False) for step in (
+    "NO_FORK_FLUSH", "NO_SEAL", "NO_COUNT", "NO_COPY_FLUSH", "DROP_EARLY", "KEEP_SEALED_MARK")] + [
+    (["NAIVE_COPY", "THREE"], False)]
+
+
+def model_tests(run: Run, patterns: List[str]) -> None:
+    for flags, holds in MODEL_RUNS:
+        name = " ".join(["model/table", *flags])
+        if wanted(name, patterns):
+            run.do(name, model, flags, holds)
+
+
+def model(flags: List[str], holds: bool) -> Result:
+    """Spin makes a checker of the model, which looks at every state; `holds`: it must find no error."""
+    folder = BUILD / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    script = (f"cd {folder} && spin {' '.join('-D' + f for f in flags)} -a {TOP / 'test' / 'model' / 'table.pml'} && "
+              "cc -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c && ./pan -m400000")
+    status, text = execute(["sh", "-c", script], 600)
+    errors = re.search(r"errors: (\d+)", text)
+    good = status == 0 and errors and (errors.group(1) == "0") == holds
+    if holds and "Search not completed" in text:
+        good = False
+    states = re.search(r"(\d+) states, stored", text)
+    if good and holds and states:
+        say(f"model/table: {states.group(1)} states")
+    return Result(int(bool(good)), int(not good), text)
 
 
 def planted(words: List[str], limit: float) -> Result:
@@ -210,6 +241,8 @@ def run(quick: bool, patterns: List[str]) -> int:
     if not quick:
         build.kernel(ARCH, True)
     host_tests(result, patterns)
+    if not quick:
+        model_tests(result, patterns)
     if not quick:
         guest_tests(result, patterns)
     boot_tests(result, patterns, quick)
