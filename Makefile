@@ -20,7 +20,7 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: boot-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+.PHONY: boot-programs bench-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
 	clean compile_commands.json
 .DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
@@ -131,6 +131,14 @@ build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static $< -o $@
 
+# What measures, in the guest and elsewhere: plain C, static.
+BENCH_PROGRAMS := $(patsubst bench/%.c,build/$(ARCH)/bench/%,$(wildcard bench/*.c))
+build/$(ARCH)/bench/%: bench/%.c Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  UCC     $<"
+	$(Q)$(KCC) -std=gnu17 -O2 -g -Wall -Wextra $(WERROR) -static $< -o $@
+
+bench-programs: $(BENCH_PROGRAMS)
 boot-programs: $(BOOT_PROGRAMS)
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_calls)))
 

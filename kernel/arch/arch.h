@@ -57,13 +57,12 @@ void arch_root_init(pte_t *root);
 void arch_activate(paddr_t root);
 void arch_activate_kernel(void); /* the root with no user part */
 /*
- * Flushes. `cpus` is a mask of CPUs other than this one. A range flush covers
- * leaf entries only; after a change of any table edge use the _all form
- * (privileged specification, section 4.2.1). All return when it is done.
+ * Flushes. `cpus` is a mask of CPUs other than this one; preemption is off. That
+ * of one page covers its leaf entry only; after a change of any table edge use the
+ * _all form (privileged specification, section 4.2.1). All return when it is done.
  */
 void arch_flush_local_page(vaddr_t va);
 void arch_flush_local_all(void);
-void arch_flush_remote_range(u64 cpus, vaddr_t start, vaddr_t end);
 void arch_flush_remote_all(u64 cpus);
 void arch_icache_sync_local(void);
 void arch_icache_sync_remote(u64 cpus);

@@ -73,9 +73,17 @@ SYSCALL(mmap)
     return at;
 }
 
+/* Giving memory back does not fail: where even the pages kept for it are gone, the caller is out of memory for good. */
+static s64 gave_back(int err)
+{
+    if (err == -ENOMEM)
+        oom_kill_current("no page to unmap a part of a shared table");
+    return err;
+}
+
 SYSCALL(munmap)
 {
-    return vm_unmap(current->vm, a[0], a[1]);
+    return gave_back(vm_unmap(current->vm, a[0], a[1]));
 }
 
 SYSCALL(mprotect)
@@ -122,7 +130,7 @@ SYSCALL(madvise)
     switch ((int)a[2]) {
     case MADV_DONTNEED:
     case MADV_FREE:
-        return err ? err : vm_discard(current->vm, a[0], a[1]);
+        return err ? err : gave_back(vm_discard(current->vm, a[0], a[1]));
     case MADV_NORMAL:
     case MADV_RANDOM:
     case MADV_SEQUENTIAL:

@@ -220,7 +220,7 @@ static enum fault_result install(struct fault *f)
         return FAULT_DONE;
     }
     empty = pte_is_empty(f->path.leaf);
-    if ((empty || f->access == FAULT_WRITE) && pt_copy_ahead(f->vm, &f->path))
+    if (f->path.needed > 1 && (empty || f->access == FAULT_WRITE) && pt_copy_ahead(f->vm, &f->path))
         return FAULT_RETRY;
     if (empty)
         return f->region->object ? fill_object(f) : fill_anonymous(f);

@@ -32,7 +32,7 @@ u64 vm_resident(struct vmspace *vm, vaddr_t start, vaddr_t end)
     u64 count;
 
     mutex_lock(&vm->lock);
-    count = pt_count(vm, start, MIN(end, USER_TOP));
+    count = pt_count(vm, start, MIN(end, USER_TOP), start > 0 || end < USER_TOP);
     mutex_unlock(&vm->lock);
     return count;
 }

@@ -357,7 +357,7 @@ int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
         return -EINVAL;
     vm_lock(vm);
     if (pt_reserve_unmap(vm, start, end, &r)) {
-        err = -EAGAIN;
+        err = -ENOMEM;
     } else {
         pt_unmap(vm, start, end, &r);
         pt_reserve_release(&r);

@@ -171,7 +171,11 @@ void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_re
     drops_finish(&d);
 }
 
-static u64 count_below(struct page *t, unsigned level, vaddr_t start, vaddr_t end)
+/*
+ * exact: leaf by leaf, without the page of zeros; else a leaf table that lies
+ * wholly in the range counts all that it maps.
+ */
+static u64 count_below(struct page *t, unsigned level, vaddr_t start, vaddr_t end, bool exact)
 {
     u64 count = 0;
 
@@ -181,15 +185,17 @@ static u64 count_below(struct page *t, unsigned level, vaddr_t start, vaddr_t en
         next = entry_end(va, level, end);
         if (pte_is_empty(e))
             continue;
-        if (level > 0)
-            count += count_below(pte_page(e), level - 1, va, next);
+        if (level == 1 && !exact && next - va == pt_span(1))
+            count += pte_page(e)->used;
+        else if (level > 0)
+            count += count_below(pte_page(e), level - 1, va, next, exact);
         else
             count += pte_page(e) != page_zero;
     }
     return count;
 }
 
-u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end)
+u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end, bool exact)
 {
-    return count_below(vm->root, PT_LEVELS - 1, start, end);
+    return count_below(vm->root, PT_LEVELS - 1, start, end, exact);
 }

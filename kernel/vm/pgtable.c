@@ -199,7 +199,7 @@ bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
     struct pt_reserve r;
     struct drops d;
 
-    if (p->needed < 2 || !p->shared || p->shared->used <= DENSE)
+    if (!p->shared || p->shared->used <= DENSE)
         return false;
     pt_reserve_init(&r);
     if (reserve_tables(&r, 1, 0))
@@ -216,65 +216,25 @@ bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
 
 /* ---- fork ---- */
 
-#define PUSH_TABLES 16u /* at most so many leaf tables are pushed down in a fork */
-#define PUSH_FEW 8u     /* and only those of a table that has no more than so many */
-
-/* Pushes down a table just above the leaf tables, and those, if they are few. */
-static void push_down_small(struct page *t, unsigned *budget)
-{
-    pte_t *slots = page_data(t);
-    u64 groups = t->groups;
-
-    if (table_sealed(t) || t->used > MIN(PUSH_FEW, *budget))
-        return;
-    *budget -= t->used;
-    for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++)
-            if (!pte_is_empty(pte_load(&slots[i])))
-                table_push_down(pte_page(pte_load(&slots[i])));
-    table_push_down(t);
-}
-
-/* t, of this level, becomes the child's, too. Where a sealed edge stays walkable nothing has to be pushed down. */
-static void push_down_few(struct page *t, unsigned level, unsigned *budget)
-{
-    pte_t *slots = page_data(t);
-    u64 groups = t->groups;
-
-    if (level == 1) {
-        push_down_small(t, budget);
-        return;
-    }
-    if (table_sealed(t) || t->used > PUSH_FEW)
-        return;
-    for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++)
-            if (!pte_is_empty(pte_load(&slots[i])))
-                push_down_few(pte_page(pte_load(&slots[i])), level - 1, budget);
-    table_push_down(t);
-}
-
 void pt_share(struct vmspace *parent, struct vmspace *child)
 {
     pte_t *from = page_data(parent->root), *to = page_data(child->root);
-    u64 groups = parent->root->groups;
-    unsigned budget = PUSH_TABLES;
+    u64 groups = parent->root->groups, sealed = 0;
 
-    child->root->groups = groups;
-    child->root->used = parent->root->used;
     for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES; i < (g + 1) * GROUP_ENTRIES; i++) {
-            pte_t e = pte_load(&from[i]);
+        for (unsigned i = g * GROUP_ENTRIES, end = i + GROUP_ENTRIES; i < end; i++) {
+            pte_t e = pte_load_relaxed(&from[i]);
             if (pte_is_empty(e))
                 continue;
-            if (!pte_table_walkable(pte_table_seal(e, false)))
-                push_down_few(pte_page(e), PT_LEVELS - 2, &budget);
             page_get(pte_page(e));
-            e = pte_sealed(e, PT_LEVELS - 1);
-            pte_store(&from[i], e);
-            to[i] = e;
-            vm_count(VMC_table_share, 1);
+            to[i] = pte_sealed(e, PT_LEVELS - 1);
+            sealed += to[i].bits != e.bits;
+            pte_store_relaxed(&from[i], to[i]); /* the flush orders it before whatever follows */
         }
+    child->root->groups = parent->root->groups;
+    child->root->used = parent->root->used;
+    vm_count(VMC_table_share, parent->root->used);
+    vm_count(VMC_edge_seal, sealed);
     tlb_flush_all(parent);
 }
 
@@ -479,17 +439,20 @@ static void copy_leaf(struct vmspace *vm, pte_t *slot, unsigned prot, struct pt_
 /* Gives W to the leaves of [lo, hi), all in exclusive table t, whose pages have no other reference. */
 static void reuse_leaves(struct page *t, vaddr_t lo, vaddr_t hi, unsigned prot)
 {
-    pte_t *slot = pt_slot(t, 0, lo);
-    u64 count = 0;
+    unsigned first = pt_index(lo, 0), last = pt_index(hi - PAGE_SIZE, 0);
+    pte_t *slots = page_data(t);
+    u64 groups = t->groups & ~0ul << first / GROUP_ENTRIES & ~0ul >> (63 - last / GROUP_ENTRIES), count = 0;
 
-    for (vaddr_t va = lo; va < hi; va += PAGE_SIZE, slot++) {
-        pte_t e = pte_load(slot);
+    for_each_group(g, groups)
+        for (unsigned i = MAX(g * GROUP_ENTRIES, first), end = MIN((g + 1) * GROUP_ENTRIES, last + 1); i < end; i++) {
+            pte_t e = pte_load_relaxed(&slots[i]);
+            struct page *page = pte_page(e);
 
-        if (pte_is_empty(e) || pte_leaf_writable(e) || page_refs(pte_page(e)) > 1 || pte_page(e)->kind != PAGE_DATA)
-            continue;
-        pte_store(slot, pte_leaf(pte_paddr(e), prot));
-        count++;
-    }
+            if (pte_is_empty(e) || pte_leaf_writable(e) || page_refs(page) > 1 || page->kind != PAGE_DATA)
+                continue;
+            pte_store_relaxed(&slots[i], pte_leaf(pte_paddr(e), prot));
+            count++;
+        }
     vm_count(VMC_cow_page_reuse, count);
 }
 
@@ -506,6 +469,8 @@ void pt_grant_write(struct vmspace *vm, const struct pt_path *p, unsigned prot, 
         copy_leaf(vm, slot, prot, r, &d);
         return;
     }
+    if (d.took_over)
+        vm_count(VMC_cow_bulk_reuse, 1);
     reuse_leaves(t, MAX(lo, ROUND_DOWN(p->va, window)), MIN(hi, ROUND_DOWN(p->va, window) + window), prot);
     path_finish(vm, p->va, &d);
 }

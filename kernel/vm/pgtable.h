@@ -48,8 +48,8 @@ void pt_reserve_release(struct pt_reserve *r); /* gives back what was not used *
 
 /*
  * Fork: child, whose user part is empty, shares everything of parent. Flushes
- * parent before it returns. A few tables of parts that have only a few are
- * pushed down at once, which saves both sides a fault for each: see docs/vm.md.
+ * parent before it returns. Nothing below the root is looked at: pushing a few
+ * tables down at once was measured, and saves less than it costs (docs/vm.md).
  */
 void pt_share(struct vmspace *parent, struct vmspace *child);
 /*
@@ -61,7 +61,8 @@ int pt_share_eager(struct vmspace *parent, struct vmspace *child) __must_check;
 
 /*
  * Bounds the work of one fault: if a private path takes a copy of a full table
- * above the last level, that one is copied now. True: it was; p is no longer true.
+ * above the last level (p->needed > 1), that one is copied now. True: it was, and
+ * p is no longer true.
  */
 bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p);
 
@@ -105,8 +106,12 @@ void pt_restrict(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned take, 
 /* Moves what is mapped in [from, from + len) to [to, to + len), which is empty and does not overlap. Flushes.
  * src: from pt_reserve_range, dst: from pt_reserve_fresh. */
 void pt_move(struct vmspace *vm, vaddr_t from, vaddr_t to, u64 len, struct pt_reserve *src, struct pt_reserve *dst);
-/* Pages mapped in the range. Walks. */
-u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end);
+/*
+ * Pages mapped in the range. exact: of pages' own, looking at every leaf; else
+ * the page of zeros counts, too, and only leaf tables are looked at where they
+ * lie in the range as a whole.
+ */
+u64 pt_count(struct vmspace *vm, vaddr_t start, vaddr_t end, bool exact);
 
 /* For both files: the child at `slot` of the exclusive table t, made exclusive and open for writing. */
 struct drops;

@@ -26,6 +26,25 @@ static inline void mark_sealed(struct page *t)
     atomic_store_explicit(&t->flags, t->flags | PAGE_F_SEALED, memory_order_release); /* the lock is held */
 }
 
+/* One group of entries. */
+static inline void seal_leaves(pte_t *slot)
+{
+    for (pte_t *end = slot + GROUP_ENTRIES; slot < end; slot++) {
+        pte_t e = pte_load_relaxed(slot);
+        if (pte_leaf_writable(e) && !vm_plant("seal"))
+            pte_store_relaxed(slot, pte_leaf_seal(e));
+    }
+}
+
+static inline void seal_edges(pte_t *slot, unsigned level)
+{
+    for (pte_t *end = slot + GROUP_ENTRIES; slot < end; slot++) {
+        pte_t e = pte_load_relaxed(slot);
+        if (!pte_is_empty(e))
+            seal_in_place(slot, e, level);
+    }
+}
+
 void table_push_down(struct page *t)
 {
     pte_t *slots = page_data(t);
@@ -37,11 +56,10 @@ void table_push_down(struct page *t)
     page_lock(t);
     groups = t->groups;
     for_each_group(g, groups)
-        for (pte_t *slot = slots + g * GROUP_ENTRIES, *end = slot + GROUP_ENTRIES; slot < end; slot++) {
-            pte_t e = pte_load_relaxed(slot);
-            if (!pte_is_empty(e))
-                seal_in_place(slot, e, level);
-        }
+        if (level == 0)
+            seal_leaves(slots + g * GROUP_ENTRIES);
+        else
+            seal_edges(slots + g * GROUP_ENTRIES, level);
     mark_sealed(t);
     page_unlock(t);
     vm_count(VMC_table_pushdown, 1);

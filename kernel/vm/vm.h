@@ -196,7 +196,8 @@ void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last);
  * with vm_region_release. False: none. Takes vm->lock. */
 bool vm_region_find(struct vmspace *vm, vaddr_t va, struct region *out);
 void vm_region_release(struct region *r);
-/* Resident pages below this root in [start, end): for /proc. Takes vm->lock; walks. */
+/* Resident pages in [start, end): for /proc. Exact for a part, leaf by leaf; for all of user space as the leaf tables
+ * count, with mappings of the page of zeros among them. Takes vm->lock. */
 u64 vm_resident(struct vmspace *vm, vaddr_t start, vaddr_t end);
 /* Memory of any address space, through faults in software (for /proc/PID/cmdline). Returns bytes copied. */
 size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n);

@@ -148,3 +148,11 @@ def test_storm_of_forks(cpus):
     status, out, err = run("storm", "10", limit=120,
                            options=["--debug", "--mem", "128M", "--cpus", cpus, *program("storm")])
     assert status == 0 and b", 0 wrong" in out, (out, err[-2000:])
+
+
+def test_ten_thousand_forks_meet_a_limit():
+    script = "grep MemFree /proc/meminfo; bomb && echo alive; sleep 1; grep MemFree /proc/meminfo"
+    status, out, err = run("sh", "-c", script, limit=120, options=program("bomb"))
+    assert status == 0 and b"Resource temporarily unavailable" in out and b"alive" in out, (out, err[-2000:])
+    before, after = (int(line.split()[1]) for line in out.splitlines() if line.startswith(b"MemFree"))
+    assert abs(before - after) < 2048, out

@@ -4,9 +4,6 @@
 #define SBI_LEGACY_PUTCHAR 1
 #define SBI_TIME 0x54494d45
 #define SBI_IPI 0x735049
-#define SBI_RFENCE 0x52464e43
-#define REMOTE_FENCE_I 0
-#define REMOTE_SFENCE_VMA 1
 #define NS 1000000000ul
 
 struct sbi_result sbi_call(u64 extension, u64 function, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
@@ -50,21 +47,6 @@ static void for_harts(u64 cpus_mask, u64 extension, u64 function, u64 start, u64
 void arch_send_ipi(u64 cpus_mask)
 {
     for_harts(cpus_mask, SBI_IPI, 0, 0, 0);
-}
-
-void arch_flush_remote_range(u64 cpus_mask, vaddr_t start, vaddr_t end)
-{
-    for_harts(cpus_mask, SBI_RFENCE, REMOTE_SFENCE_VMA, start, end - start);
-}
-
-void arch_flush_remote_all(u64 cpus_mask)
-{
-    for_harts(cpus_mask, SBI_RFENCE, REMOTE_SFENCE_VMA, 0, UINT64_MAX);
-}
-
-void arch_icache_sync_remote(u64 cpus_mask)
-{
-    for_harts(cpus_mask, SBI_RFENCE, REMOTE_FENCE_I, 0, 0);
 }
 
 void arch_icache_sync_local(void)

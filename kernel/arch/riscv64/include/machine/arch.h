@@ -107,9 +107,21 @@ static inline bool arch_irq_enabled(void)
     return csr_read(sstatus) & SSTATUS_SIE;
 }
 
+/*
+ * An emulator that runs all harts in one thread gives the next one its turn at a
+ * wfi, and may let this one spin for a tenth of a second otherwise. The software
+ * interrupt that is made pending first ends the wfi at once, there and in
+ * hardware; when it is taken it finds nothing to do. What other harts ask for is
+ * done here, as interrupts may be off.
+ */
+void flush_serve(void);
 static inline void arch_cpu_relax(void)
 {
-    __asm__ volatile("" ::: "memory");
+    bool on = arch_irq_save();
+
+    flush_serve();
+    __asm__ volatile("csrsi sip, 2\n\twfi" ::: "memory");
+    arch_irq_restore(on);
 }
 
 extern u64 arch_tick_ns; /* length of a tick of the time register, in units of 2^-32 ns */
