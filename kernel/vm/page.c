@@ -147,6 +147,20 @@ static u64 find_frames(const struct platform_range *bank, u64 count)
     return 0;
 }
 
+/* So that a count of 32 bits cannot overflow: fewer than 2^32 entries, were all frames but one tables. 32 GiB. */
+#define FRAMES_MAX ((1ul << 32) / 512)
+
+static void forget_ram_above(u64 last_frame)
+{
+    for (unsigned i = 0; i < platform.ram_count; i++) {
+        struct platform_range *bank = &platform.ram[i];
+        u64 end = (last_frame + 1) << PAGE_SHIFT;
+
+        if (bank->base.pa + bank->size > end)
+            bank->size = bank->base.pa < end ? end - bank->base.pa : 0;
+    }
+}
+
 /* Sets the descriptors up, all reserved, in the first place of RAM that is large enough. */
 static void place_descriptors(void)
 {
@@ -156,6 +170,11 @@ static void place_descriptors(void)
     for (unsigned i = 0; i < platform.ram_count; i++) {
         page_first = MIN(page_first, platform.ram[i].base.pa >> PAGE_SHIFT);
         page_last = MAX(page_last, ((platform.ram[i].base.pa + platform.ram[i].size) >> PAGE_SHIFT) - 1);
+    }
+    if (page_last - page_first >= FRAMES_MAX) {
+        printk(LOG_WARN, "RAM beyond %lu GiB is not used", (FRAMES_MAX << PAGE_SHIFT) >> 30);
+        page_last = page_first + FRAMES_MAX - 1;
+        forget_ram_above(page_last);
     }
     bytes = (page_last - page_first + 1) * sizeof(struct page);
     for (unsigned i = 0; i < platform.ram_count && !frame; i++)

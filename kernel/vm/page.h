@@ -7,10 +7,9 @@
  * What stays true:
  *  - refs == 0 exactly for free pages and for pages inside the kernel image or
  *    in reserved memory (kind PAGE_RESERVED).
- *  - A count cannot overflow: every reference is a table entry, of which there
- *    are at most 512 per frame (2^31 at 16 GiB), or one of the counted holders
- *    that are not entries, each of which owns at least a page-sized structure
- *    per 512 of them; page_init refuses RAM where that does not fit 32 bits.
+ *  - A count cannot overflow: a reference is a table entry, of which there are
+ *    512 to a frame, or a holder that is not an entry and owns more memory than
+ *    that; page_init takes no more RAM than fits 32 bits so (32 GiB).
  *  - Freed pages are poisoned in debug builds and checked when allocated.
  *
  * Locks: the zones' spin lock (RANK_PAGE); per-CPU caches with interrupts off.
