@@ -133,7 +133,7 @@ build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
 
 # What measures, in the guest and elsewhere: plain C, static.
 BENCH_PROGRAMS := $(patsubst bench/%.c,build/$(ARCH)/bench/%,$(wildcard bench/*.c))
-build/$(ARCH)/bench/%: bench/%.c Makefile | $(COMPILER_SEEN)
+build/$(ARCH)/bench/%: bench/%.c bench/bench.h Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O2 -g -Wall -Wextra $(WERROR) -static $< -o $@

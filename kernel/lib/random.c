@@ -33,9 +33,9 @@ static void chacha_block(const u32 k[8], u32 counter, const u32 nonce[3], u32 ou
 {
     u32 in[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, k[0], k[1], k[2],     k[3],
                   k[4],       k[5],       k[6],       k[7],       counter, nonce[0], nonce[1], nonce[2]};
+    u32 x[16]; /* in registers: no index that varies is left */
 
-    u32 x[16]; /* stays in registers */
-
+#pragma GCC unroll 16
     for (unsigned i = 0; i < 16; i++)
         x[i] = in[i];
     for (unsigned i = 0; i < 10; i++) {
@@ -48,6 +48,7 @@ static void chacha_block(const u32 k[8], u32 counter, const u32 nonce[3], u32 ou
         quarter(x, 2, 7, 8, 13);
         quarter(x, 3, 4, 9, 14);
     }
+#pragma GCC unroll 16
     for (unsigned i = 0; i < 16; i++)
         out[i] = x[i] + in[i];
 }

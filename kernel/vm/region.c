@@ -10,7 +10,6 @@
 #include "vm/region.h"
 #include "lib/errno.h"
 #include "vm/kmem.h"
-#include "vm/table.h"
 
 struct region_node {
     struct refcount refs;
@@ -83,13 +82,19 @@ u64 region_tree_promised(const struct region_node *n)
     return n ? n->promised : 0;
 }
 
+/* Which table of those that hold the entries of this level maps va. */
+static u64 table_number(vaddr_t va, unsigned level)
+{
+    return va >> (PAGE_SHIFT + (level + 1) * PT_BITS);
+}
+
 /* Tables of all levels below the root that map [start, end). */
 static u64 tables_of(vaddr_t start, vaddr_t end)
 {
     u64 count = 0;
 
-    for (unsigned level = 1; level < PT_LEVELS; level++)
-        count += (end - 1) / pt_span(level) - start / pt_span(level) + 1;
+    for (unsigned level = 0; level < PT_LEVELS - 1; level++)
+        count += table_number(end - 1, level) - table_number(start, level) + 1;
     return count;
 }
 
@@ -98,8 +103,8 @@ static u64 tables_shared(vaddr_t end, vaddr_t start)
 {
     u64 count = 0;
 
-    for (unsigned level = 1; level < PT_LEVELS; level++)
-        count += (end - 1) / pt_span(level) == start / pt_span(level);
+    for (unsigned level = 0; level < PT_LEVELS - 1; level++)
+        count += table_number(end - 1, level) == table_number(start, level);
     return count;
 }
 
@@ -340,11 +345,31 @@ static int finish(struct build *b, struct region_node *n, struct region_node **o
 
 /* ---- operations ---- */
 
+/* Could r be one region with a neighbour? */
+static bool merges(const struct region_node *root, const struct region *r)
+{
+    const struct region *below = region_find_before(root, r->start), *above = region_find(root, r->end);
+
+    return (below && mergeable(below, r)) || (above && mergeable(r, above));
+}
+
+/* A path of new nodes and nothing else. n is borrowed; r's range is free. */
+static struct region_node *insert_below(struct build *b, const struct region_node *n, const struct region *r)
+{
+    if (!n)
+        return make(b, NULL, r, NULL);
+    if (r->end <= n->r.start)
+        return balance(b, insert_below(b, n->left, r), &n->r, region_tree_get(n->right));
+    return balance(b, region_tree_get(n->left), &n->r, insert_below(b, n->right, r));
+}
+
 int region_insert(struct region_node *root, const struct region *r, struct region_node **out)
 {
     struct build b = {0};
     struct region_node *low, *high;
 
+    if (!merges(root, r))
+        return finish(&b, insert_below(&b, root, r), out);
     split(&b, root, r->start, &low, &high);
     return finish(&b, concat(&b, append(&b, low, r), high), out);
 }

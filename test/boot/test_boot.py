@@ -1,4 +1,5 @@
 """Booting, one program, exit statuses, input and output, what is bad."""
+import json
 import os
 import subprocess
 import sys
@@ -156,3 +157,36 @@ def test_ten_thousand_forks_meet_a_limit():
     assert status == 0 and b"Resource temporarily unavailable" in out and b"alive" in out, (out, err[-2000:])
     before, after = (int(line.split()[1]) for line in out.splitlines() if line.startswith(b"MemFree"))
     assert abs(before - after) < 2048, out
+
+
+def test_bench_writes_what_it_measured(tmp_path):
+    words = ["./cowslip", "bench", "--quick", "--kernels", "cowslip", "--only", "basics", "--mem", "256M", "--out", str(tmp_path)]
+    done = subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = json.loads((tmp_path / "results.json").read_text())["figures"]["cowslip"]
+    assert 0 < figures["call.null"]["0"] < figures["fault.zero"]["0"] < figures["spawn"]["0"], figures
+    assert (tmp_path / "report.html").exists() and b"pipe.roundtrip" in done.stdout
+
+
+@pytest.mark.parametrize("fork", ["share", "eager"])
+def test_fork_keeps_its_budgets(fork):
+    """Instructions, so the same on any host: docs/vm.md has the figures."""
+    status, out, err = run("fork", "64", "2000", "300", limit=120, options=["--icount", "--append", f"vm.fork={fork}",
+                                                                         "--add", "build/riscv64/bench/fork:/bin/fork"])
+    assert status == 0, err[-2000:]
+    figures = {}
+    for line in out.decode().splitlines():
+        _, name, against, value = line.split()
+        figures.setdefault(name, {})[int(against)] = int(value)
+    if fork == "eager":  # the reference: sequential first writes within 3 %
+        assert figures["write.walk"][64] > 1900
+        return
+    assert max(figures["fork.call"].values()) <= 5000
+    assert max(figures["fork.exec"].values()) <= 150000
+    for name in ("fork.call", "fork.exit", "fork.exec"):
+        sizes = [v for x, v in figures[name].items() if x > 0]
+        assert max(sizes) <= 1.05 * min(sizes), (name, sizes)
+        regions = figures[name + ".regions"].values()
+        assert max(regions) <= 1.05 * min(regions), (name, regions)
+    assert figures["write.walk"][64] <= 2200 and figures["write.worst"][64] <= 20000

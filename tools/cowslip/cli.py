@@ -68,6 +68,15 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("--quick", action="store_true", help="only the host tests and one boot")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
+    b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
+    b.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
+    b.add_argument("--arch", choices=["riscv64"], default="riscv64", help="the machine (default: riscv64)")
+    b.add_argument("--kernels", default="cowslip,cowslip-eager,linux", metavar="NAMES",
+                   help="which of cowslip,cowslip-eager,linux (default: all)")
+    b.add_argument("--only", action="append", default=[], metavar="NAME", help="only this program; may be given again")
+    b.add_argument("--mem", type=mem, default="4G", metavar="SIZE", help="memory of the guest (default: 4G)")
+    b.add_argument("--out", type=Path, default=BUILD / "bench", metavar="DIR", help="where results go (default: build/bench)")
+    b.set_defaults(run=bench)
     s = verbs.add_parser("setup", help="install what run and test need (they do it themselves, too)")
     s.set_defaults(run=lambda _: prepare())
     return p
@@ -102,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
         session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source(),
                                args.cmd is None, slow=args.gdb)
         return session.run()
+
+
+def bench(args: argparse.Namespace) -> int:
+    from . import bench as benches
+    return benches.run(args.kernels, args.quick, args.only, args.out, args.mem)
 
 
 def test(args: argparse.Namespace) -> int:

@@ -127,3 +127,29 @@ def fetch(arch: str) -> Path:
             run(["dpkg-deb", "-x", str(debs[0]), str(tree)], state)
             (tree / f".{p.name}").touch()
     return tree
+
+
+def linux(arch: str) -> Path:
+    """Debian's Linux for side-by-side runs: its image, fetched if it is not there."""
+    tree = BUILD / "packages" / f"{arch}-linux"
+    images = sorted(tree.glob("boot/vmlinu*"))
+    if images:
+        return images[-1]
+    say(f"fetching linux-image-{arch} (Debian {SUITE}, about 110 MB): the kernel to compare with")
+    tree.mkdir(parents=True, exist_ok=True)
+    with Progress("fetching"):
+        state = prepare(arch)
+        options = apt_options(arch, state)
+        run(["apt-get", *options, "update"], state)
+        shown = subprocess.run(["apt-cache", *options, "depends", f"linux-image-{DEBIAN_ARCH[arch]}"], cwd=state,
+                               stdout=subprocess.PIPE, text=True, check=False).stdout
+        found = re.search(r"Depends: (linux-image-\S+)", shown)
+        if not found:
+            raise Stop(f"linux-image-{arch} cannot be found in Debian {SUITE}", EX_UNAVAILABLE)
+        for old in state.glob("linux-image-*.deb"):
+            old.unlink()
+        run(["apt-get", *options, "download", found.group(1)], state)
+        deb = next(state.glob("linux-image-*.deb"))
+        run(["sh", "-c", f"dpkg-deb --fsys-tarfile {deb} | tar -x -C {tree} ./boot"], state)
+        deb.unlink()
+    return sorted(tree.glob("boot/vmlinu*"))[-1]

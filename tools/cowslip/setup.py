@@ -32,7 +32,9 @@ RUN = [
     Package("debian-archive-keyring", exists("/usr/share/keyrings/debian-archive-keyring.gpg"),
             "checks the guest's packages"),
 ]
-TEST = RUN + [
+PLOT = Package("gnuplot-nox", command("gnuplot"), "draws the plots")
+BENCH = RUN + [PLOT]
+TEST = BENCH + [
     Package("gcc", command("gcc"), "compiles the host tests"),
     Package("libc6-dev", exists("/usr/include/stdio.h"), "C headers for the host tests"),
     Package("libcmocka-dev", exists("/usr/include/cmocka.h"), "runs the host tests"),

@@ -123,7 +123,7 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
     runs += [(cmocka, f"{v}/test_vm_calls", []) for v in ("riscv64", "x86_64")]
     runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "300000"]) for v, seed in VM_THREADS]
     runs += [(planted, f"{v}/test_vm", ["--plant", plant]) for v, plant in VM_PLANTS]
-    named = [(" ".join(["host/vm", *program.split("/test_vm"), *options]), how, program, options)
+    named = [(" ".join(["host/vm", program.split("/")[0], *(["calls"] if program.endswith("calls") else options)]), how, program, options)
              for how, program, options in runs]
     named = [n for n in named if wanted(n[0], patterns)]
     if not named:
@@ -211,7 +211,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
     names = [n for n in boot_names(run) if wanted(boot_name(n), [QUICK_BOOT] if quick else patterns)]
     if not names:
         return
-    build.make("building the boot tests' programs", ["boot-programs"])
+    build.make("building the boot tests' programs", ["boot-programs", "bench-programs"])
     with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
         limit = threading.Timer(BOOT_LIMIT, child.kill)
