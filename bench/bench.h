@@ -130,7 +130,7 @@ static inline const char *own_path(void)
     return path;
 }
 
-/* A child that lives until *end is closed. */
+/* A child that lives until *end is closed, and by now sleeps. */
 static inline pid_t sleeper(int *end)
 {
     int fd[2];
@@ -145,6 +145,7 @@ static inline pid_t sleeper(int *end)
         _exit(read(fd[0], &c, 1) != 0);
     }
     close(fd[0]);
+    usleep(5000);
     *end = fd[1];
     return pid;
 }

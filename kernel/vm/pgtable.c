@@ -216,21 +216,34 @@ bool pt_copy_ahead(struct vmspace *vm, const struct pt_path *p)
 
 /* ---- fork ---- */
 
+/* One group of root entries; how many were sealed. What was sealed before stays as it is. */
+static inline unsigned share_group(pte_t *from, pte_t *to, u64 base)
+{
+    unsigned sealed = 0;
+
+    for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
+        pte_t e = pte_load_relaxed(from), s;
+        struct page *child = (struct page *)(base + pte_frame_32(e));
+        if (pte_is_empty(e))
+            continue;
+        page_get(child);
+        s = pte_table_seal(e, table_sealed(child));
+        *to = s;
+        if (s.bits != e.bits) {
+            pte_store_relaxed(from, s); /* the flush orders it before whatever follows */
+            sealed++;
+        }
+    }
+    return sealed;
+}
+
 void pt_share(struct vmspace *parent, struct vmspace *child)
 {
     pte_t *from = page_data(parent->root), *to = page_data(child->root);
-    u64 groups = parent->root->groups, sealed = 0;
+    u64 groups = parent->root->groups, sealed = 0, base = (u64)page_base;
 
     for_each_group(g, groups)
-        for (unsigned i = g * GROUP_ENTRIES, end = i + GROUP_ENTRIES; i < end; i++) {
-            pte_t e = pte_load_relaxed(&from[i]);
-            if (pte_is_empty(e))
-                continue;
-            page_get(pte_page(e));
-            to[i] = pte_sealed(e, PT_LEVELS - 1);
-            sealed += to[i].bits != e.bits;
-            pte_store_relaxed(&from[i], to[i]); /* the flush orders it before whatever follows */
-        }
+        sealed += share_group(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, base);
     child->root->groups = parent->root->groups;
     child->root->used = parent->root->used;
     vm_count(VMC_table_share, parent->root->used);

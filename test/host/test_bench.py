@@ -32,10 +32,11 @@ class Lines(unittest.TestCase):
 
 class Output(unittest.TestCase):
     def test_table_has_ratios_and_gaps(self):
-        lines = bench.table(RESULTS, {"cowslip": {("fork.exit", 16): 200}}).splitlines()
+        wall = {"cowslip": {("fork.exit", 16): 3}, "linux": {("fork.exit", 16): 4}}
+        lines = bench.table(RESULTS, wall, {"cowslip": {("fork.exit", 16): 200}}).splitlines()
         self.assertEqual(len(lines), 4)
-        self.assertEqual(lines[2].split(), ["fork.exit", "16", "100", "4000", "0.03", "0.50"])
-        self.assertEqual(lines[3].split(), ["call.null", "50", "-", "-", "-"])
+        self.assertEqual(lines[2].split(), ["fork.exit", "16", "100", "4000", "0.03", "0.75", "0.50"])
+        self.assertEqual(lines[3].split(), ["call.null", "50", "-", "-", "-", "-"])
 
     def test_json_comes_back(self):
         self.assertEqual(bench.from_json(bench.as_json(RESULTS)), RESULTS)
@@ -45,7 +46,7 @@ class Output(unittest.TestCase):
         self.assertEqual(bench.plot_commands("call.null", "t", RESULTS), "")
 
     def test_report_stands_alone(self):
-        page = bench.report(RESULTS, {"QEMU": "<7>"}, [])
+        page = bench.report(RESULTS, {}, {"QEMU": "<7>"}, [])
         self.assertIn("&lt;7&gt;", page)
         self.assertNotIn("http", page)
 
