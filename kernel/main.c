@@ -17,8 +17,8 @@ static void banner(void)
     struct page_stats s;
 
     page_stats(&s);
-    printk(LOG_INFO, "Cowslip on %s, %u CPU%s, %lu MiB of %lu MiB free", platform.model, cpu_count,
-           cpu_count == 1 ? "" : "s", s.free >> (20 - PAGE_SHIFT), s.total >> (20 - PAGE_SHIFT));
+    printk(LOG_INFO, "Cowslip on %s, %u CPU%s, %lu MiB of %lu MiB free", platform.model, platform.cpu_count,
+           platform.cpu_count == 1 ? "" : "s", s.free >> (20 - PAGE_SHIFT), s.total >> (20 - PAGE_SHIFT));
 }
 
 /* The initramfs into the root; its memory goes to the allocator. */
