@@ -9,9 +9,9 @@
 /*
  * The hardware is set for whatever comes first, or earlier: setting it is a call
  * of the firmware, while an interrupt for nothing comes once and sets it right.
- * So it is set only for what comes before that. Interrupts off.
+ * So it is set only for what comes before that. timer_lock held.
  */
-void timer_program(struct cpu *c)
+static void timer_program_locked(struct cpu *c)
 {
     u64 next = c->slice_end_ns ? c->slice_end_ns : UINT64_MAX;
 
@@ -21,6 +21,13 @@ void timer_program(struct cpu *c)
         return;
     c->timer_set_ns = next;
     arch_timer_set(next);
+}
+
+void timer_program(struct cpu *c)
+{
+    spin_lock(&c->timer_lock); /* whoever takes a timer off the list may forget it at once */
+    timer_program_locked(c);
+    spin_unlock(&c->timer_lock);
 }
 
 void timer_arm(struct timer *t, u64 deadline_ns)
@@ -42,7 +49,7 @@ void timer_arm(struct timer *t, u64 deadline_ns)
     t->armed = true;
     __atomic_store_n(&t->cpu, c, __ATOMIC_RELEASE);
     if (c->timers.next == &t->link)
-        timer_program(c);
+        timer_program_locked(c);
     spin_unlock(&c->timer_lock);
     preempt_enable();
 }

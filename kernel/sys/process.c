@@ -396,7 +396,7 @@ SYSCALL(sched_setaffinity)
     if (!t)
         return -ESRCH;
     t->cpus_allowed = mask;
-    if (t == current && !(mask >> t->cpu & 1))
+    while (t == current && !(mask >> READ_ONCE(t->cpu) & 1))
         sched_move();
     thread_put(t);
     return 0;

@@ -251,6 +251,8 @@ enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access acc
     vm_count(access == FAULT_WRITE ? VMC_fault_write : access == FAULT_EXEC ? VMC_fault_exec : VMC_fault_read, 1);
     vm_lock(vm);
     result = fault_locked(vm, va, access);
+    if (access == FAULT_EXEC && result == FAULT_DONE)
+        tlb_sync_code(vm);
     vm_unlock(vm);
     return result;
 }

@@ -42,7 +42,7 @@ static bool read_page(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
 {
     pte_t leaf;
 
-    if (vm_fault(vm, va, FAULT_READ) > FAULT_RETRY)
+    if (vm_fault_wholly(vm, va, FAULT_READ) != FAULT_DONE)
         return false;
     vm_lock(vm);
     leaf = pt_lookup(vm, va);

@@ -7,6 +7,7 @@
  */
 #include "lib/errno.h"
 #include "lib/print.h"
+#include "proc/sched.h"
 #include "vm/check.h"
 #include "vm/commit.h"
 #include "vm/pgtable.h"
@@ -14,7 +15,7 @@
 #include "vm/table.h"
 #include "vm/vmspace.h"
 
-#define REGIONS_MAX 65530   /* as Linux's default vm.max_map_count */
+#define REGIONS_MAX 65530u  /* as Linux's default vm.max_map_count; what is there may only be cut by munmap beyond it */
 /*
  * Mappings from this size on do not go where the stack and the small ones are
  * (the topmost GiB): so the tables that every process changes after a fork, for
@@ -55,6 +56,8 @@ bool vm_regions_promise(struct vmspace *vm, struct region_node *next)
 {
     u64 more = region_tree_promised(next);
 
+    if (region_tree_count(next) > MAX(REGIONS_MAX, vm->region_count))
+        return false;
     if (more <= vm->promised)
         return true;
     if (!commit_take(more - vm->promised))
@@ -184,6 +187,8 @@ static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm
     struct region_node *next;
     s64 at;
 
+    if (object && (q->flags & MAP_GROWSDOWN_))
+        return -EINVAL; /* what lies below the object's beginning? */
     if (vm->mapped_pages + pages(len) > pages(vm->as_limit) || vm->region_count >= REGIONS_MAX)
         return -ENOMEM;
     at = place(vm, q, len);
@@ -205,7 +210,7 @@ static void populate(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
     enum fault_access access = prot & PROT_WRITE ? FAULT_WRITE : FAULT_READ;
 
     for (vaddr_t va = start; va < start + len; va += PAGE_SIZE)
-        if (vm_fault(vm, va, access) > FAULT_RETRY)
+        if (vm_fault_wholly(vm, va, access) != FAULT_DONE || signal_fatal_pending())
             return;
 }
 
@@ -366,27 +371,49 @@ int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
     return err;
 }
 
+/* Unmaps a part of a region. At most the tables of two paths, from the pages kept for this: if even those are gone, the
+ * pages stay mapped, and belong to nobody but who maps them. */
+static void unmap_part(struct vmspace *vm, vaddr_t start, vaddr_t end)
+{
+    struct pt_reserve r;
+
+    if (pt_reserve_unmap(vm, start, end, &r))
+        return;
+    pt_unmap(vm, start, end, &r);
+    pt_reserve_release(&r);
+}
+
+/* The object's own pages in the range, one by one; private copies stay. */
+static void unmap_pages_of(struct vmspace *vm, const struct vm_object *o, vaddr_t start, vaddr_t end)
+{
+    for (vaddr_t va = start; va < end; va += PAGE_SIZE) {
+        pte_t e = pt_lookup(vm, va);
+        if (!pte_is_empty(e) && pte_page(e)->kind == PAGE_OBJECT && pte_page(e)->object == o)
+            unmap_part(vm, va, va + PAGE_SIZE);
+    }
+}
+
 /* Regions of one address space that map [first, last) of an object. */
-static void unmap_object_in(struct vmspace *vm, struct vm_object *o, u64 first, u64 last)
+static void unmap_object_in(struct vmspace *vm, struct vm_object *o, u64 first, u64 last, bool copies)
 {
     u64 from = first << PAGE_SHIFT, to = last > UINT64_MAX >> PAGE_SHIFT ? UINT64_MAX : last << PAGE_SHIFT;
     const struct region *r;
 
     for (vaddr_t va = 0; (r = region_find(vm->regions, va)); va = r->end) {
         u64 lo = MAX(from, r->offset), hi = MIN(to, r->offset + (r->end - r->start));
-        struct pt_reserve reserve;
 
         if (r->object != o || lo >= hi)
             continue;
-        /* At most the tables of two paths, from the pages kept for this. */
-        if (pt_reserve_unmap(vm, r->start + (lo - r->offset), r->start + (hi - r->offset), &reserve))
-            continue;
-        pt_unmap(vm, r->start + (lo - r->offset), r->start + (hi - r->offset), &reserve);
-        pt_reserve_release(&reserve);
+        lo += r->start - r->offset;
+        hi += r->start - r->offset;
+        if (copies || (r->flags & VM_SHARED))
+            unmap_part(vm, lo, hi);
+        else
+            unmap_pages_of(vm, o, lo, hi);
     }
 }
 
-void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last)
+void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last, bool copies)
 {
     struct vmspace *vm;
 
@@ -394,7 +421,7 @@ void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last)
     mutex_lock(&vmspaces_lock);
     list_for_each(vm, &vmspaces, link) {
         mutex_lock(&vm->lock);
-        unmap_object_in(vm, o, first, last);
+        unmap_object_in(vm, o, first, last, copies);
         mutex_unlock(&vm->lock);
     }
     mutex_unlock(&vmspaces_lock);

@@ -5,7 +5,8 @@
  * Lock: object->lock, taken after a vm->lock. A fault holds its vm->lock from
  * object_get_page until the page is installed, and vm_unmap_object_range takes
  * every vm->lock: so a truncation that first sets the size, then unmaps, then
- * drops the pages leaves no mapping beyond the end.
+ * drops the pages leaves no mapping beyond the end. Punching a hole drops the pages
+ * first, as nothing keeps faults out; then it unmaps what was mapped before.
  */
 #include "lib/errno.h"
 #include "lib/print.h"
@@ -274,7 +275,7 @@ void object_truncate(struct vm_object *o, u64 size)
     mutex_unlock(&o->lock);
     if (!shrinks)
         return;
-    vm_unmap_object_range(o, first, UINT64_MAX);
+    vm_unmap_object_range(o, first, UINT64_MAX, true);
     mutex_lock(&o->lock);
     drop_locked(o, first, UINT64_MAX);
     tail = size & PAGE_MASK ? lookup(o, size >> PAGE_SHIFT) : NULL;
@@ -289,8 +290,8 @@ void object_punch(struct vm_object *o, u64 start, u64 end)
 
     if (first >= last)
         return;
-    vm_unmap_object_range(o, first, last);
     mutex_lock(&o->lock);
-    drop_locked(o, first, last);
+    drop_locked(o, first, last); /* from now on a fault finds zeros; who still maps an old page has the last reference */
     mutex_unlock(&o->lock);
+    vm_unmap_object_range(o, first, last, false);
 }

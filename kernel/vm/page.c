@@ -261,7 +261,8 @@ static void cache_refill(struct cpu *c, enum alloc_flags flags)
     struct page *run;
 
     spin_lock(&zone);
-    while (!(run = may_take(1ul << order, flags) ? buddy_alloc_locked(order) : NULL) && order > 0)
+    /* Of what is kept for munmap only the one page that is asked for: the cache is everybody's. */
+    while (!(run = may_take(1ul << order, order > 0 ? 0 : flags) ? buddy_alloc_locked(order) : NULL) && order > 0)
         order--;
     spin_unlock(&zone);
     for (unsigned i = 0; run && i < 1u << order; i++)
@@ -423,7 +424,7 @@ struct page *page_alloc_table(enum page_kind kind, enum alloc_flags flags)
 {
     struct page *p;
 
-    if (!(flags & ALLOC_RESERVE) && alloc_should_fail())
+    if (!(flags & ALLOC_RESERVE) && (alloc_should_fail() || !may_have(0, kind, flags)))
         return NULL;
     p = table_cache_take(kind);
     if (p) {

@@ -417,6 +417,8 @@ void pt_grant(struct vmspace *vm, const struct pt_path *p, unsigned prot, struct
 
     ASSERT(!pte_is_empty(e) && (!(prot & PROT_WRITE) || pte_page(e)->kind == PAGE_OBJECT));
     pte_store(slot, pte_leaf(pte_paddr(e), prot));
+    if (pte_leaf_writable(e) && !(prot & PROT_WRITE))
+        tlb_flush_all(vm); /* W came back by the way, and goes: another CPU may remember it */
     path_finish(vm, p->va, &d);
 }
 

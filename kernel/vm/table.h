@@ -90,7 +90,7 @@ static inline void table_unmark(struct page *t)
     atomic_store_explicit(&t->flags, t->flags & (u8)~PAGE_F_SEALED, memory_order_release); /* exclusive: nobody else writes */
 }
 
-/* Table pages' bit lock, RANK_PTABLE, parent before child; interrupts off while held. */
+/* Table pages' bit lock, RANK_PTABLE, parent before child; no preemption while held, no interrupt handler takes it. */
 void page_lock(struct page *p);
 void page_unlock(struct page *p);
 

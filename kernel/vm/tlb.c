@@ -68,3 +68,16 @@ void tlb_flush_local(struct vmspace *vm)
     }
     preempt_enable();
 }
+
+/* A CPU that loads vm later does the same then (arch_activate). */
+void tlb_sync_code(struct vmspace *vm)
+{
+    u64 others;
+
+    preempt_disable();
+    if (running_here(vm, &others))
+        arch_icache_sync_local();
+    if (others)
+        arch_icache_sync_remote(others);
+    preempt_enable();
+}

@@ -7,4 +7,5 @@
 
 void tlb_flush_all(struct vmspace *vm);   /* table edges and leaves, all CPUs */
 void tlb_flush_local(struct vmspace *vm); /* the same, this CPU only: after an entry that became more permissive */
+void tlb_sync_code(struct vmspace *vm);   /* what was stored to a page before now is what all CPUs of vm execute */
 void tlb_flush_local_page(struct vmspace *vm, vaddr_t va); /* one leaf entry, this CPU only */

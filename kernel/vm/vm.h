@@ -189,8 +189,9 @@ s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned
 vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk); /* brk(2): the resulting break */
 int vm_discard(struct vmspace *vm, vaddr_t start, u64 len); /* madvise(MADV_DONTNEED): contents dropped */
 
-/* Removes pages [first, last) of an object from every address space. No lock of an object or a vmspace held. */
-void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last);
+/* Removes pages [first, last) of an object from every address space; `copies`: private copies of them, too. No lock of an
+ * object or a vmspace held. */
+void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last, bool copies);
 
 /* Looks at the region that covers va or the first one above it. The copy holds references to object and tag; release it
  * with vm_region_release. False: none. Takes vm->lock. */

@@ -18,5 +18,15 @@ const struct region *region_at(struct vmspace *vm, vaddr_t va);
 void vm_regions_publish(struct vmspace *vm, struct region_node *next);
 /* Promises what the version `next` needs more than the present one (commit.h). Before the first change; false: refused. */
 bool vm_regions_promise(struct vmspace *vm, struct region_node *next) __must_check;
+/* vm_fault, again and again while it says FAULT_RETRY: for who has no instruction to try again. */
+static inline enum fault_result vm_fault_wholly(struct vmspace *vm, vaddr_t va, enum fault_access access)
+{
+    enum fault_result r;
+
+    do
+        r = vm_fault(vm, va, access);
+    while (r == FAULT_RETRY);
+    return r;
+}
 /* vm->lock held, start < end: unmaps all of the range. 0 or -ENOMEM (nothing changed). */
 int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;

@@ -264,6 +264,20 @@ void arch_flush_remote_all(u64 mask)
             flush(c);
 }
 
+void arch_icache_sync_local(void)
+{
+}
+
+void arch_icache_sync_remote(u64 mask)
+{
+    (void)mask;
+}
+
+bool signal_fatal_pending(void)
+{
+    return false;
+}
+
 void arch_root_init(pte_t *root)
 {
     (void)root;

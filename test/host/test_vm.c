@@ -202,6 +202,27 @@ static unsigned some_page(const struct proc *p)
     return i;
 }
 
+/* An instruction fetch, as far as the kernel is concerned. */
+static void op_execute(struct proc *p)
+{
+    unsigned i = some_page(p);
+    const struct cell *c = &p->cells[i];
+    enum fault_result want = verdict(c, false), r;
+
+    doing = "execute";
+    if (want == FAULT_DONE && !(c->prot & PROT_EXEC))
+        want = FAULT_SEGV_ACCERR;
+    trace(p, i, 1, c->prot);
+    host_run(p->vm);
+    while ((r = vm_fault(p->vm, va_of(i), FAULT_EXEC)) == FAULT_RETRY)
+        ;
+    if (r == FAULT_OOM && scarce())
+        return;
+    if (r == FAULT_BUS && c->object && host_overcommit)
+        return;
+    EXPECT(r == want || (want == FAULT_BUS && r == FAULT_SEGV_ACCERR), "execute page %u: %d, not %d", i, r, want);
+}
+
 /* One page, through the hardware of a CPU. */
 static void op_access(struct proc *p)
 {
@@ -466,8 +487,10 @@ static void one_step(void)
 
     host_cpu = (unsigned)rnd(CPUS);
     operations++;
-    if (op < 68)
+    if (op < 64)
         op_access(p);
+    else if (op < 68)
+        op_execute(p);
     else if (op < 75)
         op_schedule(p);
     else if (op < 80)

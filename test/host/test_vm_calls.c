@@ -81,6 +81,7 @@ static void test_mmap_places(void **state)
     assert_int_equal(map(0, 0, RW, 0), -EINVAL);
     assert_int_equal(map(0, USER_TOP / PAGE_SIZE, RW, 0), -ENOMEM);
     assert_int_equal(map(0, UINT64_MAX / PAGE_SIZE, RW, 0), -ENOMEM);
+    assert_int_equal(map(0, 4, RW, MAP_SHARED_ | MAP_GROWSDOWN_), -EINVAL);
     vm->as_limit = 6 * PAGE_SIZE;
     assert_int_equal(map(0, 1, RW, 0), -ENOMEM);
 }
@@ -138,6 +139,27 @@ static void test_mprotect(void **state)
     assert_int_equal(vm_fault(vm, USER_TOP, FAULT_READ), FAULT_SEGV_MAPERR);
     assert_int_equal(vm_fault(vm, UINT64_MAX, FAULT_WRITE), FAULT_SEGV_MAPERR);
     object_put(o);
+}
+
+/* A fault that gives a leaf other permissions may take W from it, which another CPU remembers. */
+static void test_execute_takes_write_away(void **state)
+{
+    (void)state;
+    for (u64 i = 0; i < 30; i++) { /* the TLB of the other CPU answers as a coin falls */
+        map(A, 1, RW, MAP_FIXED_);
+        host_cpu = 1;
+        host_run(vm);
+        store(A, i);
+        host_cpu = 0;
+        assert_int_equal(vm_protect(vm, A, PAGE_SIZE, RW | PROT_EXEC), 0);
+        assert_int_equal(vm_fault(vm, A, FAULT_EXEC), FAULT_DONE);
+        assert_int_equal(vm_protect(vm, A, PAGE_SIZE, PROT_READ | PROT_EXEC), 0);
+        host_cpu = 1;
+        assert_int_equal(host_store(A, 99), FAULT_SEGV_ACCERR);
+        host_run(NULL);
+        host_cpu = 0;
+        assert_int_equal(load(A), i);
+    }
 }
 
 static void test_brk(void **state)
@@ -282,6 +304,18 @@ static void test_objects(void **state)
     object_punch(o, 63 * PAGE_SIZE, 65 * PAGE_SIZE - 1); /* one whole page */
     assert_int_equal(o->pages, 3);
     object_punch(o, 5, 6);
+    q.flags = MAP_FIXED_; /* private copies stay when a hole is punched */
+    q.addr = A + 8 * PAGE_SIZE;
+    assert_int_equal(vm_map(vm, &q), q.addr);
+    assert_int_equal(load(q.addr + 3 * PAGE_SIZE), 3);
+    store(q.addr + 2 * PAGE_SIZE, 77);
+    object_punch(o, 64 * PAGE_SIZE, 66 * PAGE_SIZE);
+    assert_int_equal(load(q.addr + 2 * PAGE_SIZE), 77);
+    assert_int_equal(load(q.addr + 3 * PAGE_SIZE), 0);
+    assert_int_equal(load(A + 2 * PAGE_SIZE), 0);
+    store(A + 2 * PAGE_SIZE, 2);
+    store(A + 3 * PAGE_SIZE, 3);
+    assert_int_equal(vm_unmap(vm, q.addr, q.len), 0);
     assert_int_equal(load(A + PAGE_SIZE), 0);
     assert_int_equal(load(A + 2 * PAGE_SIZE), 2);
     assert_null(object_find_page(o, 7));
@@ -411,6 +445,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
         TEST(test_mmap_places),  TEST(test_above_the_top), TEST(test_populate),
         TEST(test_munmap),       TEST(test_mprotect),      TEST(test_brk),
+        TEST(test_execute_takes_write_away),
         TEST(test_mremap),       TEST(test_mremap_refuses), TEST(test_looking_from_outside),
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),
         TEST(test_strict_promises), TEST(test_kmem),       TEST(test_pages),

@@ -172,6 +172,7 @@ void arch_activate(paddr_t root)
 {
     csr_write(satp, SATP_SV39 | root.pa >> PAGE_SHIFT);
     arch_flush_local_all();
+    arch_icache_sync_local(); /* tlb_sync_code told only those who ran it then */
 }
 
 void arch_activate_kernel(void)
