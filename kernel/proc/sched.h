@@ -176,7 +176,7 @@ static inline void sched_account(bool to_user)
  * The pattern: 
  *     struct waiter w;
  *     waiter_add(&q, &w, kind);
- *     while (!condition) { err = wait_block(&w, deadline); if (err) break; }
+ *     while (!condition) { err = wait_block(&w, deadline); if (err) break; }    (and look once more)
  *     waiter_remove(&w);
  * or wait_event(q, cond, kind, deadline) which does that. A wake between the test of the condition and the
  * block is not lost.
@@ -198,13 +198,21 @@ int wait_block_many(struct waiter *w, unsigned n, unsigned kind, u64 deadline_ns
 void waiter_remove(struct waiter *w);
 void waitq_wake_one(struct waitq *q);
 void waitq_wake_all(struct waitq *q);
+/* The condition comes before a signal or the deadline: it may have done something (taken a lock, reaped a child). */
 #define wait_event(q, cond, kind, deadline)              \
     ({                                                   \
         struct waiter _w;                                \
         int _err = 0;                                    \
         waiter_add((q), &_w, (kind));                    \
-        while (!(cond) && _err == 0)                     \
+        for (;;) {                                       \
+            if (cond) {                                  \
+                _err = 0;                                \
+                break;                                   \
+            }                                            \
+            if (_err)                                    \
+                break;                                   \
             _err = wait_block(&_w, (deadline));          \
+        }                                                \
         waiter_remove(&_w);                              \
         _err;                                            \
     })

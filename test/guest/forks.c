@@ -38,6 +38,33 @@ static void at_once(int n)
     ok(wait(&status) == -1 && errno == ECHILD, "and then none");
 }
 
+static volatile sig_atomic_t announced;
+
+static void on_child(int signo)
+{
+    (void)signo;
+    announced++;
+}
+
+/* A wait that is interrupted by the very child that ends must not swallow it. */
+static void interrupted(int n)
+{
+    struct sigaction act = {.sa_handler = on_child}, old;
+    int status, lost = 0;
+
+    sigaction(SIGCHLD, &act, &old);
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork(), got;
+        if (pid == 0)
+            _exit(i & 63);
+        while ((got = waitpid(-1, &status, 0)) == -1 && errno == EINTR)
+            ;
+        lost += got != pid || WEXITSTATUS(status) != (i & 63);
+    }
+    sigaction(SIGCHLD, &old, NULL);
+    ok(lost == 0 && announced > 0, "%d children announced by SIGCHLD, %d lost", n, lost);
+}
+
 static void limited(void)
 {
     struct rlimit old, low = {.rlim_cur = 1, .rlim_max = 1};
@@ -89,6 +116,7 @@ int main(void)
 {
     sequence(300);
     at_once(100);
+    interrupted(1500);
     limited();
     vforked();
     stopped();
