@@ -66,7 +66,7 @@ void table_push_down(struct page *t)
 }
 
 /* One group of entries: its children are counted once more. Apart for leaves, of which a fault may copy 512. */
-static inline void copy_leaves(pte_t *from, pte_t *to, u64 base)
+static inline void copy_leaves(pte_t *from, pte_t *to, u64 base, bool sealed)
 {
     for (pte_t *end = from + GROUP_ENTRIES; from < end; from++, to++) {
         pte_t e = pte_load_relaxed(from);
@@ -74,7 +74,7 @@ static inline void copy_leaves(pte_t *from, pte_t *to, u64 base)
             continue;
         if (!vm_plant("count"))
             page_get((struct page *)(base + pte_frame_32(e)));
-        if (likely(pte_leaf_writable(e)) && !vm_plant("seal")) {
+        if (!sealed && likely(pte_leaf_writable(e)) && !vm_plant("seal")) {
             e = pte_leaf_seal(e);
             pte_store_relaxed(from, e);
         }
@@ -103,10 +103,12 @@ struct page *table_copy(struct page *src, struct page *dst)
     page_lock(src);
     groups = src->groups;
     for_each_group(g, groups)
-        if (level == 0)
-            copy_leaves(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, base);
-        else
+        if (level > 0)
             copy_edges(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, level);
+        else if (table_sealed(src)) /* a loop of its own: no entry has W */
+            copy_leaves(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, base, true);
+        else
+            copy_leaves(from + g * GROUP_ENTRIES, to + g * GROUP_ENTRIES, base, false);
     mark_sealed(src);
     dst->groups = src->groups;
     dst->used = src->used;
