@@ -1,11 +1,12 @@
 /*
- * The persistent tree of regions: an AVL tree built with join and split
- * (Blelloch, Ferizovic, Sun: Just Join for Parallel Ordered Sets, 2016).
+ * The persistent tree of regions: an AVL tree whose nodes are copied before they
+ * are changed, once for each new version: a node that only the new version has is
+ * changed in place (own).
  *
- * Functions that make nodes consume the references of the subtrees they are
- * given, and borrow the trees they take apart. A node that finds no memory sets
- * build.failed and becomes the empty tree; the whole new version is dropped at
- * the end, so nothing in between has to check.
+ * Functions that return a tree consume the reference to the tree that they are
+ * given. Where memory is short, build.failed is set and some part of the tree is
+ * missing; the whole new version is dropped at the end, so nothing in between has
+ * to check but for NULL.
  */
 #include "vm/region.h"
 #include "lib/errno.h"
@@ -140,7 +141,9 @@ static void summarize(struct region_node *n)
         n->max_gap = MAX(n->max_gap, r->first - n->r.end);
 }
 
-static struct region_node *make(struct build *b, struct region_node *l, const struct region *r, struct region_node *right)
+/* ---- a version being built ---- */
+
+static struct region_node *node_new(struct build *b, const struct region *r)
 {
     struct region_node *n = NULL;
 
@@ -148,115 +151,175 @@ static struct region_node *make(struct build *b, struct region_node *l, const st
         n = b->reserve ? kmem_alloc_reserve(sizeof *n) : kmem_alloc(sizeof *n);
     if (!n) {
         b->failed = true;
-        region_tree_put(l);
-        region_tree_put(right);
         return NULL;
     }
     ref_init(&n->refs);
     n->r = *r;
     region_refs_get(r);
-    n->left = l;
-    n->right = right;
+    n->left = n->right = NULL;
+    return n;
+}
+
+/*
+ * n, or a copy of it, which this version alone has and may change. A node with one
+ * reference below nodes of ours is ours: copying its parent would have counted it.
+ */
+static struct region_node *own(struct build *b, struct region_node *n)
+{
+    struct region_node *copy;
+
+    if (ref_count(&n->refs) == 1)
+        return n;
+    copy = node_new(b, &n->r);
+    if (copy) {
+        copy->left = region_tree_get(n->left);
+        copy->right = region_tree_get(n->right);
+    }
+    region_tree_put(n);
+    return copy;
+}
+
+/* ---- balance: n is ours, its children are trees of which one may be higher by two ---- */
+
+static struct region_node *rotate_right(struct build *b, struct region_node *n)
+{
+    struct region_node *l = n->left = own(b, n->left);
+
+    if (!l)
+        return n;
+    n->left = l->right;
+    l->right = n;
+    summarize(n);
+    summarize(l);
+    return l;
+}
+
+static struct region_node *rotate_left(struct build *b, struct region_node *n)
+{
+    struct region_node *r = n->right = own(b, n->right);
+
+    if (!r)
+        return n;
+    n->right = r->left;
+    r->left = n;
+    summarize(n);
+    summarize(r);
+    return r;
+}
+
+static struct region_node *balance(struct build *b, struct region_node *n)
+{
+    if (height(n->left) > height(n->right) + 1) {
+        n->left = own(b, n->left);
+        if (n->left && height(n->left->right) > height(n->left->left))
+            n->left = rotate_left(b, n->left);
+        return n->left ? rotate_right(b, n) : n;
+    }
+    if (height(n->right) > height(n->left) + 1) {
+        n->right = own(b, n->right);
+        if (n->right && height(n->right->left) > height(n->right->right))
+            n->right = rotate_right(b, n->right);
+        return n->right ? rotate_left(b, n) : n;
+    }
     summarize(n);
     return n;
 }
 
-/* ---- balance ---- */
+/* ---- one region more, less, or another in its place ---- */
 
-/* l is two higher than r. */
-static struct region_node *rotate_right(struct build *b, struct region_node *l, const struct region *m,
-                                        struct region_node *r)
+/* r's range is free. */
+static struct region_node *with(struct build *b, struct region_node *n, const struct region *r)
 {
-    struct region_node *ll = region_tree_get(l->left), *lr = region_tree_get(l->right), *n;
-
-    if (height(ll) >= height(lr))
-        n = make(b, ll, &l->r, make(b, lr, m, r));
-    else {
-        n = make(b, make(b, ll, &l->r, region_tree_get(lr->left)), &lr->r,
-                 make(b, region_tree_get(lr->right), m, r));
-        region_tree_put(lr);
-    }
-    region_tree_put(l);
-    return n;
-}
-
-static struct region_node *rotate_left(struct build *b, struct region_node *l, const struct region *m,
-                                       struct region_node *r)
-{
-    struct region_node *rl = region_tree_get(r->left), *rr = region_tree_get(r->right), *n;
-
-    if (height(rr) >= height(rl))
-        n = make(b, make(b, l, m, rl), &r->r, rr);
-    else {
-        n = make(b, make(b, l, m, region_tree_get(rl->left)), &rl->r,
-                 make(b, region_tree_get(rl->right), &r->r, rr));
-        region_tree_put(rl);
-    }
-    region_tree_put(r);
-    return n;
-}
-
-/* Heights differ by two at most. */
-static struct region_node *balance(struct build *b, struct region_node *l, const struct region *m, struct region_node *r)
-{
-    if (height(l) > height(r) + 1)
-        return rotate_right(b, l, m, r);
-    if (height(r) > height(l) + 1)
-        return rotate_left(b, l, m, r);
-    return make(b, l, m, r);
-}
-
-/* All of l lies below m, all of r above. */
-static struct region_node *join(struct build *b, struct region_node *l, const struct region *m, struct region_node *r)
-{
-    struct region_node *n;
-
-    if (height(l) > height(r) + 1) {
-        n = balance(b, region_tree_get(l->left), &l->r, join(b, region_tree_get(l->right), m, r));
-        region_tree_put(l);
+    if (!n) {
+        n = node_new(b, r);
+        if (n)
+            summarize(n);
         return n;
     }
-    if (height(r) > height(l) + 1) {
-        n = balance(b, join(b, l, m, region_tree_get(r->left)), &r->r, region_tree_get(r->right));
-        region_tree_put(r);
-        return n;
-    }
-    return make(b, l, m, r);
+    n = own(b, n);
+    if (!n)
+        return NULL;
+    if (r->start < n->r.start)
+        n->left = with(b, n->left, r);
+    else
+        n->right = with(b, n->right, r);
+    return balance(b, n);
 }
 
-/* Takes the last region out; n is borrowed, not empty. *last is borrowed from n. */
-static struct region_node *without_last(struct build *b, struct region_node *n, const struct region **last)
+/* n without its first node, which is ours and *first; NULL there: no memory. */
+static struct region_node *without_first(struct build *b, struct region_node *n, struct region_node **first)
 {
-    if (!n->right) {
-        *last = &n->r;
-        return region_tree_get(n->left);
+    struct region_node *rest;
+
+    n = own(b, n);
+    if (!n || !n->left) {
+        *first = n;
+        rest = n ? n->right : NULL;
+        if (n)
+            n->right = NULL;
+        return rest;
     }
-    return balance(b, region_tree_get(n->left), &n->r, without_last(b, n->right, last));
+    n->left = without_first(b, n->left, first);
+    return balance(b, n);
 }
 
-static struct region_node *without_first(struct build *b, struct region_node *n, const struct region **first)
+/* Two trees with nothing in between; the right one's first node becomes the root. */
+static struct region_node *join(struct build *b, struct region_node *l, struct region_node *r)
 {
-    if (!n->left) {
-        *first = &n->r;
-        return region_tree_get(n->right);
-    }
-    return balance(b, without_first(b, n->left, first), &n->r, region_tree_get(n->right));
-}
-
-static struct region_node *join2(struct build *b, struct region_node *l, struct region_node *r)
-{
-    const struct region *last;
-    struct region_node *rest, *n;
+    struct region_node *first;
 
     if (!l || !r)
         return l ? l : r;
-    rest = without_last(b, l, &last);
-    n = join(b, rest, last, r);
-    region_tree_put(l);
+    r = without_first(b, r, &first);
+    if (!first) {
+        region_tree_put(l);
+        region_tree_put(r);
+        return NULL;
+    }
+    first->left = l;
+    first->right = r;
+    return balance(b, first);
+}
+
+/* The region that starts at `start` is there. */
+static struct region_node *without(struct build *b, struct region_node *n, vaddr_t start)
+{
+    if (start == n->r.start) {
+        struct region_node *l = region_tree_get(n->left), *r = region_tree_get(n->right);
+
+        region_tree_put(n);
+        return join(b, l, r);
+    }
+    n = own(b, n);
+    if (!n)
+        return NULL;
+    if (start < n->r.start)
+        n->left = without(b, n->left, start);
+    else
+        n->right = without(b, n->right, start);
+    return balance(b, n);
+}
+
+/* The same, and r, which comes between the same neighbours, takes its place. */
+static struct region_node *replaced(struct build *b, struct region_node *n, vaddr_t start, const struct region *r)
+{
+    n = own(b, n);
+    if (!n)
+        return NULL;
+    if (start < n->r.start) {
+        n->left = replaced(b, n->left, start, r);
+    } else if (start > n->r.start) {
+        n->right = replaced(b, n->right, start, r);
+    } else {
+        region_refs_get(r);
+        region_refs_put(&n->r);
+        n->r = *r;
+    }
+    summarize(n);
     return n;
 }
 
-/* ---- split ---- */
+/* ---- ranges ---- */
 
 static struct region cut(const struct region *r, vaddr_t start, vaddr_t end)
 {
@@ -269,68 +332,52 @@ static struct region cut(const struct region *r, vaddr_t start, vaddr_t end)
     return part;
 }
 
-/* What lies below `at` and what lies above; a region across it is cut. n is borrowed. */
-static void split(struct build *b, struct region_node *n, vaddr_t at, struct region_node **l, struct region_node **r)
-{
-    struct region_node *middle;
-
-    if (!n) {
-        *l = *r = NULL;
-    } else if (at <= n->r.start) {
-        split(b, n->left, at, l, &middle);
-        *r = join(b, middle, &n->r, region_tree_get(n->right));
-    } else if (at >= n->r.end) {
-        split(b, n->right, at, &middle, r);
-        *l = join(b, region_tree_get(n->left), &n->r, middle);
-    } else {
-        struct region low = cut(&n->r, n->r.start, at), high = cut(&n->r, at, n->r.end);
-        *l = join(b, region_tree_get(n->left), &low, NULL);
-        *r = join(b, NULL, &high, region_tree_get(n->right));
-    }
-}
-
-/* ---- merging ---- */
-
 static bool mergeable(const struct region *a, const struct region *b)
 {
     return a->end == b->start && a->flags == b->flags && a->object == b->object && a->tag == b->tag &&
            (!a->object || a->offset + (a->end - a->start) == b->offset);
 }
 
-/* Adds a region above all of l; consumes l. */
-static struct region_node *append(struct build *b, struct region_node *l, const struct region *r)
+/* Could r be one region with a neighbour? */
+static bool merges(const struct region_node *n, const struct region *r)
 {
-    struct region merged = *r;
-    struct region_node *rest = l;
-    const struct region *last;
+    const struct region *below = region_find_before(n, r->start), *above = region_find(n, r->end);
 
-    if (l) {
-        rest = without_last(b, l, &last);
-        if (mergeable(last, r)) {
-            merged.start = last->start;
-            merged.offset = last->offset;
-        } else {
-            region_tree_put(rest);
-            rest = region_tree_get(l);
-        }
-    }
-    rest = join(b, rest, &merged, NULL);
-    region_tree_put(l);
-    return rest;
+    return (below && mergeable(below, r)) || (above && mergeable(r, above));
 }
 
-/* l, then r, merging where they meet; consumes both. */
-static struct region_node *concat(struct build *b, struct region_node *l, struct region_node *r)
+/* Adds r, whose range is free, merged with its neighbours where they permit. */
+static struct region_node *add(struct build *b, struct region_node *n, const struct region *r)
 {
-    const struct region *first;
-    struct region_node *rest;
+    const struct region *below = region_find_before(n, r->start), *above = region_find(n, r->end);
+    struct region merged = *r;
+    vaddr_t start_above = above ? above->start : 0;
+    bool merges_below = below && mergeable(below, r), merges_above = above && mergeable(r, above);
 
-    if (!l || !r)
-        return l ? l : r;
-    rest = without_first(b, r, &first);
-    l = join2(b, append(b, l, first), rest);
-    region_tree_put(r);
-    return l;
+    if (merges_above)
+        merged.end = above->end;
+    if (merges_below) {
+        merged.start = below->start;
+        merged.offset = below->offset;
+    }
+    if (merges_below && merges_above)
+        n = without(b, n, start_above);
+    if (b->failed)
+        return n;
+    if (merges_below)
+        return replaced(b, n, merged.start, &merged);
+    return merges_above ? replaced(b, n, start_above, &merged) : with(b, n, &merged);
+}
+
+/* Takes [start, end) out of r, a region of n's that overlaps it. */
+static struct region_node *cut_out(struct build *b, struct region_node *n, struct region r, vaddr_t start, vaddr_t end)
+{
+    struct region low = cut(&r, r.start, start), high = cut(&r, end, r.end);
+
+    if (r.start >= start)
+        return r.end > end ? replaced(b, n, r.start, &high) : without(b, n, r.start);
+    n = replaced(b, n, r.start, &low);
+    return r.end > end ? with(b, n, &high) : n;
 }
 
 static int finish(struct build *b, struct region_node *n, struct region_node **out)
@@ -345,94 +392,52 @@ static int finish(struct build *b, struct region_node *n, struct region_node **o
 
 /* ---- operations ---- */
 
-/* Could r be one region with a neighbour? */
-static bool merges(const struct region_node *root, const struct region *r)
-{
-    const struct region *below = region_find_before(root, r->start), *above = region_find(root, r->end);
-
-    return (below && mergeable(below, r)) || (above && mergeable(r, above));
-}
-
-/* A path of new nodes and nothing else. n is borrowed; r's range is free. */
-static struct region_node *insert_below(struct build *b, const struct region_node *n, const struct region *r)
-{
-    if (!n)
-        return make(b, NULL, r, NULL);
-    if (r->end <= n->r.start)
-        return balance(b, insert_below(b, n->left, r), &n->r, region_tree_get(n->right));
-    return balance(b, region_tree_get(n->left), &n->r, insert_below(b, n->right, r));
-}
-
 int region_insert(struct region_node *root, const struct region *r, struct region_node **out)
 {
     struct build b = {0};
-    struct region_node *low, *high;
 
-    if (!merges(root, r))
-        return finish(&b, insert_below(&b, root, r), out);
-    split(&b, root, r->start, &low, &high);
-    return finish(&b, concat(&b, append(&b, low, r), high), out);
+    return finish(&b, add(&b, region_tree_get(root), r), out);
 }
 
 int region_remove(struct region_node *root, vaddr_t start, vaddr_t end, struct region_node **out)
 {
     struct build b = {.reserve = true};
-    struct region_node *low, *rest, *gone, *high;
+    struct region_node *n = region_tree_get(root);
+    const struct region *r;
 
-    split(&b, root, start, &low, &rest);
-    split(&b, rest, end, &gone, &high);
-    region_tree_put(rest);
-    region_tree_put(gone);
-    return finish(&b, join2(&b, low, high), out);
-}
-
-struct update {
-    struct build *b;
-    struct region_node *done;
-    void (*fn)(struct region *r, void *arg);
-    void *arg;
-};
-
-static void update_below(struct update *u, const struct region_node *n)
-{
-    struct region r;
-
-    if (!n)
-        return;
-    update_below(u, n->left);
-    r = n->r;
-    u->fn(&r, u->arg);
-    u->done = append(u->b, u->done, &r);
-    update_below(u, n->right);
+    while (!b.failed && (r = region_find(n, start)) && r->start < end)
+        n = cut_out(&b, n, *r, start, end);
+    return finish(&b, n, out);
 }
 
 int region_update(struct region_node *root, vaddr_t start, vaddr_t end, void (*fn)(struct region *r, void *arg),
                   void *arg, struct region_node **out)
 {
     struct build b = {0};
-    struct update u = {&b, NULL, fn, arg};
-    struct region_node *rest, *middle, *high;
+    struct region_node *n = region_tree_get(root);
+    const struct region *r;
 
-    split(&b, root, start, &u.done, &rest);
-    split(&b, rest, end, &middle, &high);
-    region_tree_put(rest);
-    update_below(&u, middle);
-    region_tree_put(middle);
-    return finish(&b, concat(&b, u.done, high), out);
+    while (!b.failed && start < end && (r = region_find(n, start)) && r->start < end) {
+        struct region was = *r, part = cut(r, MAX(start, r->start), MIN(end, r->end));
+
+        start = part.end;
+        fn(&part, arg);
+        if (part.start == was.start && part.end == was.end && !merges(n, &part))
+            n = replaced(&b, n, was.start, &part);
+        else
+            n = add(&b, cut_out(&b, n, was, part.start, part.end), &part);
+    }
+    return finish(&b, n, out);
 }
 
 struct region_node *region_extend_down(struct region_node *root, const struct region *r, vaddr_t start)
 {
+    struct build b = {0};
     struct region grown = *r;
-    struct region_node *without, *out = NULL;
+    struct region_node *out = NULL;
 
     grown.start = start;
-    if (region_remove(root, r->start, r->end, &without))
-        return NULL;
-    if (region_insert(without, &grown, &out))
-        out = NULL;
-    region_tree_put(without);
-    return out;
+    return finish(&b, replaced(&b, region_tree_get(root), r->start, &grown), &out) ? NULL : out;
 }
 
 /* ---- looking ---- */

@@ -82,7 +82,7 @@ static void map_ram(u64 base, u64 end)
     u64 image = image_phys(_kernel_start).pa, image_ro = image_phys(_rodata_end).pa;
 
     base = ROUND_UP(base, MIB2);
-    for (u64 pa = base; pa + MIB2 <= end;) {
+    for (u64 pa = base; pa < end;) { /* whole 2 MiB: platform.c */
         if (pa % GIB == 0 && pa + GIB <= end && !overlaps(pa, GIB, image, image_ro - image)) {
             kernel_root[root_index(DIRECT_MAP + pa)] = leaf(pa, LEAF_RW);
             pa += GIB;

@@ -29,6 +29,17 @@ static void reserve(u64 base, u64 size)
     platform.reserved[platform.reserved_count++] = (struct platform_range){{base}, size};
 }
 
+#define RAM_UNIT (2ul << 20)
+
+/* Only whole units: the direct map has no smaller leaves. */
+static void add_ram(u64 base, u64 size)
+{
+    u64 start = ROUND_UP(base, RAM_UNIT), end = ROUND_DOWN(base + size, RAM_UNIT);
+
+    if (start < end && platform.ram_count < ARRAY_SIZE(platform.ram))
+        platform.ram[platform.ram_count++] = (struct platform_range){{start}, end - start};
+}
+
 static void read_memory(const struct fdt *t)
 {
     int depth = 0;
@@ -38,11 +49,9 @@ static void read_memory(const struct fdt *t)
         if (!fdt_prop_has_string(t, n, "device_type", "memory"))
             continue;
         for (unsigned i = 0; fdt_reg(t, n, i, &base, &size); i++) {
-            if (size == 0 || platform.ram_count == ARRAY_SIZE(platform.ram))
-                continue;
             if (base + size > DIRECT_MAP_SIZE || base + size < base)
                 boot_fail("RAM beyond the direct map");
-            platform.ram[platform.ram_count++] = (struct platform_range){{base}, size};
+            add_ram(base, size);
         }
     }
     if (platform.ram_count == 0)
