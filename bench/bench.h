@@ -2,16 +2,18 @@
  * What the programs share: the clock, the calls that they measure, and how they
  * report. A program prints a line for each figure,
  *
- *     @ NAME X VALUE
+ *     @ NAME X MEDIAN LEAST
  *
- * X being what it was measured against (MiB, regions, …; 0 for nothing), VALUE in
- * nanoseconds of the clock: with -icount shift=0 that is guest instructions.
+ * X being what it was measured against (MiB, regions, …; 0 for nothing), then the
+ * median and the least of what was measured, in nanoseconds of the clock: with
+ * -icount shift=0 that is guest instructions. What was measured once is its own least.
  *
  * The clock is read without a system call where the machine lets programs do so
  * (RISC-V: a tick is 100 ns; so a figure below 1,000 is an average of many). What
  * reading it takes is measured at the start and taken off each figure.
  */
 #pragma once
+#define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,10 +61,15 @@ static inline long since(long start)
     return t > 0 ? t : 0;
 }
 
+static inline void report_both(const char *name, long x, long median, long least)
+{
+    printf("@ %s %ld %ld %ld\n", name, x, median, least);
+    fflush(stdout);
+}
+
 static inline void report(const char *name, long x, long value)
 {
-    printf("@ %s %ld %ld\n", name, x, value);
-    fflush(stdout);
+    report_both(name, x, value, value);
 }
 
 static int bench_less(const void *a, const void *b)
@@ -72,15 +79,20 @@ static int bench_less(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median of REPEATS calls of what(arg). */
-static inline long repeat(long (*what)(void *), void *arg)
+/* Calls what(arg) `times` times, at most REPEATS, and reports what it returned. */
+static inline void repeat_times(const char *name, long x, long (*what)(void *), void *arg, int times)
 {
     long v[REPEATS];
 
-    for (int i = 0; i < REPEATS; i++)
+    for (int i = 0; i < times; i++)
         v[i] = what(arg);
-    qsort(v, REPEATS, sizeof *v, bench_less);
-    return v[REPEATS / 2];
+    qsort(v, (size_t)times, sizeof *v, bench_less);
+    report_both(name, x, v[times / 2], v[0]);
+}
+
+static inline void repeat(const char *name, long x, long (*what)(void *), void *arg)
+{
+    repeat_times(name, x, what, arg, REPEATS);
 }
 
 /* fork(2) without the C library: nothing is written in the parent before it returns. */
@@ -120,14 +132,31 @@ static inline volatile char *touched(long mib)
     return p;
 }
 
+/* A load whose value goes nowhere: a store of it would fault, too. */
+static inline void load(volatile char *at)
+{
+    char c = *at;
+
+    __asm__ volatile("" ::"r"(c));
+}
+
 /* This program's own file, for exec. */
 static inline const char *own_path(void)
 {
     static char path[4096];
 
-    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0)
+    if (!path[0] && readlink("/proc/self/exe", path, sizeof path - 1) < 0)
         give_up("/proc/self/exe");
     return path;
+}
+
+/* The next of the programs' random numbers, below n; the same ones each time. */
+static inline long random_below(long n)
+{
+    static unsigned long state = 1;
+
+    state = state * 6364136223846793005ul + 1442695040888963407ul;
+    return (long)((state >> 33) % (unsigned long)n);
 }
 
 /* A child that lives until *end is closed, and by now sleeps. */

@@ -7,22 +7,15 @@
  *   fork.exit       fork, exit of the child, wait
  *   fork.exec       fork, exec of this small static program, wait
  *   vfork.exec      the same with vfork
- *   write.first     the first store to one page while the child lives
- *   write.walk      a store to each page in turn, for each page (of the first GiB: both copies must fit in RAM)
- *   write.worst     the longest of those stores; an interrupt in it is counted, too
- *   write.again     the same walk when the child has gone, and what was shared is the parent's again
- * and the first four with .regions and .files behind the name.
+ *   spawn.exec      the same with posix_spawn
+ * and each with .regions and .files behind the name.
  *
  * fork [MAX_MIB [REGIONS [FILES]]], each 0 for nothing of the kind
  */
 #include "bench.h"
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/resource.h>
-
-#define GIB_PAGES 262144l
-
-static volatile char *memory;
-static long pages;
 
 static long time_call(void *arg)
 {
@@ -86,38 +79,16 @@ static long time_vfork_exec(void *path)
     return since(before);
 }
 
-static long time_first_write(void *arg)
+static long time_spawn(void *path)
 {
-    int end;
-    pid_t pid = sleeper(&end);
+    char *argv[] = {path, "-", NULL};
     long before = now();
+    pid_t pid;
 
-    (void)arg;
-    memory[pages / 2 * PAGE] = 2;
-    before = since(before);
-    close(end);
+    if (posix_spawn(&pid, path, NULL, NULL, argv, environ))
+        give_up("posix_spawn");
     waitpid(pid, NULL, 0);
-    return before;
-}
-
-static long walk(long *worst)
-{
-    long start = now(), count = pages < GIB_PAGES ? pages : GIB_PAGES;
-
-    for (long i = 0; i < count; i++) {
-        long before, took;
-
-        if (!worst) {
-            memory[i * PAGE] = 3;
-            continue;
-        }
-        before = now();
-        memory[i * PAGE] = 3;
-        took = since(before);
-        if (took > *worst)
-            *worst = took;
-    }
-    return since(start) / count - (worst ? 2 * overhead : 0);
+    return since(before);
 }
 
 static void report_calls(const char *against, long x)
@@ -125,40 +96,24 @@ static void report_calls(const char *against, long x)
     static const struct {
         const char *name;
         long (*what)(void *);
-    } calls[] = {{"fork.call", time_call}, {"fork.libc", time_libc}, {"fork.exit", time_exit},
-                 {"fork.exec", time_exec}, {"vfork.exec", time_vfork_exec}};
+    } calls[] = {{"fork.call", time_call}, {"fork.libc", time_libc},        {"fork.exit", time_exit},
+                 {"fork.exec", time_exec}, {"vfork.exec", time_vfork_exec}, {"spawn.exec", time_spawn}};
+    int times = against[0] || x < 1024 ? REPEATS : 3; /* where one call may take a second */
     char name[40];
 
     for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         snprintf(name, sizeof name, "%s%s", calls[i].name, against);
-        report(name, x, repeat(calls[i].what, (void *)own_path()));
+        repeat_times(name, x, calls[i].what, (void *)own_path(), times);
     }
-}
-
-static void report_writes(long x)
-{
-    long worst = 0;
-    int end;
-    pid_t pid;
-
-    report("write.first", x, repeat(time_first_write, NULL));
-    pid = sleeper(&end);
-    report("write.walk", x, walk(&worst));
-    report("write.worst", x, worst);
-    close(end);
-    waitpid(pid, NULL, 0);
-    time_exit(NULL);
-    report("write.again", x, walk(NULL));
 }
 
 static void against_memory(long max)
 {
     report_calls("", 0);
     for (long mib = 1; mib <= max; mib *= mib < 256 ? 4 : 2) {
-        memory = touched(mib);
-        pages = mib * 256;
+        volatile char *memory = touched(mib);
+
         report_calls("", mib);
-        report_writes(mib);
         munmap((void *)memory, (size_t)mib << 20);
     }
 }

@@ -5,23 +5,19 @@
  *   snapshot.mean     an update of a random record while the child reads the whole table,
  *   snapshot.p999     … the slowest in a thousand,
  *   snapshot.max      … and the slowest, in processor time of the parent alone
+ *   snapshot.series.mean, .max   the same along the run, to draw it
  *   forkserver        a fuzzer's fork server: fork, a child that writes 16 pages, exit, wait
  *   testrun           a test runner: a child that reads 256 pages and writes 64
- * the first four for MIB, the others for parents of 1 MiB, 4, 16, … MIB.
+ * the snapshot is of MIB, the others are for parents of 1 MiB, 4, 16, … MIB.
  *
  * snapshot [MIB [UPDATES]]
  */
 #include "bench.h"
 
+#define SERIES 50
+
 static volatile char *table;
 static long pages;
-static unsigned long random_state = 1;
-
-static unsigned long rnd(unsigned long n)
-{
-    random_state = random_state * 6364136223846793005ul + 1442695040888963407ul;
-    return (random_state >> 33) % n;
-}
 
 /* This thread's processor time: what the child takes of the one CPU is not the parent's latency. */
 static long cpu_time(void)
@@ -51,6 +47,21 @@ static void dump_and_exit(void)
     _exit(sum == 42);
 }
 
+/* The mean and the slowest of each of SERIES stretches of the updates, against the number of the last. */
+static void report_series(const long *took, long updates)
+{
+    for (long i = 0; i < SERIES; i++) {
+        long from = updates * i / SERIES, to = updates * (i + 1) / SERIES, sum = 0, most = 0;
+
+        for (long k = from; k < to; k++) {
+            sum += took[k];
+            most = took[k] > most ? took[k] : most;
+        }
+        report("snapshot.series.mean", to, sum / (to - from));
+        report("snapshot.series.max", to, most);
+    }
+}
+
 static void snapshot(long mib, long updates)
 {
     long *took = malloc((size_t)updates * sizeof *took), reading = cpu_overhead(), sum = 0, before = now();
@@ -62,12 +73,13 @@ static void snapshot(long mib, long updates)
         dump_and_exit();
     report("snapshot.fork", mib, since(before));
     for (long i = 0; i < updates; i++) {
-        long page = (long)rnd((unsigned long)pages), start = cpu_time(), t;
-        table[page * PAGE + (long)rnd(PAGE)]++;
+        long page = random_below(pages), start = cpu_time(), t;
+        table[page * PAGE + random_below(PAGE)]++;
         t = cpu_time() - start - reading;
         took[i] = t > 0 ? t : 0;
         sum += took[i];
     }
+    report_series(took, updates);
     qsort(took, (size_t)updates, sizeof *took, bench_less);
     report("snapshot.mean", mib, sum / updates);
     report("snapshot.p999", mib, took[updates * 999 / 1000]);
@@ -89,9 +101,9 @@ static long one_child(void *arg)
 
     if (pid == 0) {
         for (long i = 0; i < w->reads; i++)
-            sum += table[(long)rnd((unsigned long)pages) * PAGE];
+            sum += table[random_below(pages) * PAGE];
         for (long i = 0; i < w->writes; i++)
-            table[(long)rnd((unsigned long)pages) * PAGE] = (char)sum;
+            table[random_below(pages) * PAGE] = (char)sum;
         _exit(0);
     }
     waitpid(pid, NULL, 0);
@@ -107,8 +119,8 @@ int main(int argc, char **argv)
     for (long mib = 1; mib <= max; mib *= 4) {
         table = touched(mib);
         pages = mib * 256;
-        report("forkserver", mib, repeat(one_child, &fuzz));
-        report("testrun", mib, repeat(one_child, &test));
+        repeat("forkserver", mib, one_child, &fuzz);
+        repeat("testrun", mib, one_child, &test);
         munmap((void *)table, (size_t)mib << 20);
     }
     table = touched(max);

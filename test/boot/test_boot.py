@@ -14,7 +14,7 @@ FIRST = ("sh", "-c", "echo $((6*7)); seq 1 100000 | sort -rn | head -1; "
 
 
 @pytest.mark.parametrize("options", [("--cpus", "1"), ("--cpus", "2"), ("--cpus", "4"), ("--cpus", "8"),
-                                     ("--mem", "64M"), ("--mem", "512M"), ("--mem", "4G"), ("--mem", "8G")])
+                                     ("--mem", "64M"), ("--mem", "512M"), ("--mem", "515M"), ("--mem", "4G"), ("--mem", "8G")])
 def test_first_light(options):
     status, out, err = run(*FIRST, options=options)
     lines = out.decode().split()

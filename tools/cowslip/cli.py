@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-from . import build, initramfs, packages, qemu, setup
+from . import build, initramfs, packages, profile, qemu, setup
 from .common import BUILD, EX_USAGE, Stop, say
 from .console import environment
 
@@ -69,14 +69,23 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
-    b.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
+    size = b.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", default="full", help="small sizes, a minute")
+    size.add_argument("--big", dest="size", action="store_const", const="big", help="up to 16 GiB, with 18 GiB of memory")
     b.add_argument("--arch", choices=["riscv64"], default="riscv64", help="the machine (default: riscv64)")
-    b.add_argument("--kernels", default="cowslip,cowslip-eager,linux", metavar="NAMES",
-                   help="which of cowslip,cowslip-eager,linux (default: all)")
+    b.add_argument("--kernels", metavar="NAMES", help="which of cowslip,cowslip-eager,linux (default: all)")
+    b.add_argument("--check", action="store_true", help="with --quick: fail where a budget or the baseline is exceeded")
+    b.add_argument("--record", action="store_true", help="with --quick: write bench/baseline.json")
     b.add_argument("--only", action="append", default=[], metavar="NAME", help="only this program; may be given again")
-    b.add_argument("--mem", type=mem, default="4G", metavar="SIZE", help="memory of the guest (default: 4G)")
+    b.add_argument("--mem", type=mem, metavar="SIZE", help="memory of the guest (default: 6G; quick 512M, big 18G)")
     b.add_argument("--out", type=Path, default=BUILD / "bench", metavar="DIR", help="where results go (default: build/bench)")
     b.set_defaults(run=bench)
+    f = verbs.add_parser("profile", help="count the instructions of an operation, function by function")
+    f.add_argument("operation", choices=list(profile.MARKS), metavar="OPERATION", help=f"one of {', '.join(profile.MARKS)}")
+    f.add_argument("--size", type=int, default=16, metavar="MIB", help="memory that the process has touched (default: 16)")
+    f.add_argument("--eager", action="store_true", help="with tables copied at fork (vm.fork=eager)")
+    f.add_argument("--all", action="store_true", help="every function, however small its share")
+    f.set_defaults(run=lambda args: profile.run(args.operation, args.size, args.eager, args.all))
     s = verbs.add_parser("setup", help="install what run and test need (they do it themselves, too)")
     s.set_defaults(run=lambda _: prepare())
     return p
@@ -115,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     from . import bench as benches
-    return benches.run(args.kernels, args.quick, args.only, args.out, args.mem)
+    return benches.run(args.kernels, args.size, args.only, args.out, args.mem, args.check, args.record)
 
 
 def test(args: argparse.Namespace) -> int:
