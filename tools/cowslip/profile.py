@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -108,14 +109,14 @@ def run_guest(operation: str, mib: int, eager: bool, symbols: Symbols, kernel: P
         words += ["-singlestep", "-d", "nochain", "-D", str(fifo)]
         keep_open = os.open(fifo, os.O_RDWR)  # QEMU opens it to write before we read
         qemu = subprocess.Popen(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        killer = subprocess.Popen(["sh", "-c", f"sleep {LIMIT}; kill {qemu.pid}"])
+        limit = threading.Timer(LIMIT, qemu.kill)
+        limit.start()
         try:
             wait_until_ready(qemu)
             switch_on(monitor)
             return rounds(trace(fifo), symbols, MARKS[operation], ROUNDS)
         finally:
-            killer.kill()
-            killer.wait()
+            limit.cancel()
             qemu.kill()
             qemu.wait()
             qemu.stdout.close()

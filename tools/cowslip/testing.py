@@ -202,6 +202,21 @@ def guest_tests(run: Run, patterns: List[str]) -> None:
                                "sh", "-c", script], GUEST_LIMIT + 60, len(programs))
 
 
+def bench_tests(run: Run, patterns: List[str]) -> None:
+    if wanted("bench/budgets and baseline", patterns):
+        run.do("bench/budgets and baseline", bench_check)
+
+
+def bench_check() -> Result:
+    """Counts of instructions: the same on any host."""
+    status, text = execute(["./cowslip", "bench", "--quick", "--check", "--out", str(BUILD / "bench-check")], 600)
+    said = re.search(r"(\d+) budgets and (\d+) figures of the baseline checked, (\d+) wrong", text)
+    if not said or (status == 0) != (said.group(3) == "0"):
+        return Result(0, 1, text)
+    held, figures, wrong = map(int, said.groups())
+    return Result(held + figures - wrong, wrong, "\n".join(line for line in text.splitlines() if "check:" in line))
+
+
 def boot_name(name: str) -> str:
     return name.replace("test/boot/", "boot/").replace(".py::", "/")
 
@@ -245,6 +260,7 @@ def run(quick: bool, patterns: List[str]) -> int:
         model_tests(result, patterns)
     if not quick:
         guest_tests(result, patterns)
+        bench_tests(result, patterns)
     boot_tests(result, patterns, quick)
     say(f"{time.monotonic() - start:.0f} s in all")
     print(f"{result.passed} passed, {result.failed} failed", flush=True)
