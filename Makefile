@@ -20,7 +20,7 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: boot-programs bench-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+.PHONY: boot-programs bench-programs xv6-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
 	clean compile_commands.json
 .DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
@@ -138,6 +138,21 @@ build/$(ARCH)/bench/%: bench/%.c bench/bench.h Makefile | $(COMPILER_SEEN)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O2 -g -Wall -Wextra $(WERROR) -static $< -o $@
 
+# Programs for xv6's interface; each is named _NAME, as xv6's own build names them. No libc, no crt.
+XV6_CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -ffreestanding -fno-builtin -fno-pic -fno-stack-protector -mcmodel=medany -mno-relax
+XV6_LINK := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096
+XV6_PROGRAMS := $(patsubst user/xv6/%.c,build/$(ARCH)/xv6/_%,$(filter-out user/xv6/lib.c,$(wildcard user/xv6/*.c)))
+build/$(ARCH)/xv6/_%: user/xv6/%.c user/xv6/lib.c user/xv6/xv6.h user/xv6/user.ld Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  XV6CC   $<"
+	$(Q)$(KCC) $(XV6_CFLAGS) $(XV6_LINK) -Wl,-T,user/xv6/user.ld $< user/xv6/lib.c -o $@
+build/$(ARCH)/xv6/_echo: XV6_LINK += -Wl,-N,-e,main,-Ttext,0,--no-warn-rwx-segments
+build/$(ARCH)/xv6/_echo: user/xv6/echo.c user/xv6/lib.c user/xv6/xv6.h Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  XV6CC   $<"
+	$(Q)$(KCC) $(XV6_CFLAGS) $(XV6_LINK) $< user/xv6/lib.c -o $@
+
+xv6-programs: $(XV6_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 boot-programs: $(BOOT_PROGRAMS)
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_calls)))

@@ -116,7 +116,8 @@ static inline vaddr_t tf_sp(const struct trapframe *tf);
 static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp);
 static inline void tf_set_tls(struct trapframe *tf, u64 tls);
 /* A fresh program: all registers zero but these. */
-void arch_frame_exec(struct trapframe *tf, vaddr_t entry, vaddr_t sp);
+struct exec_start; /* proc/exec.h */
+void arch_frame_exec(struct trapframe *tf, const struct exec_start *start);
 /* Backs up to the system-call instruction and restores the argument that the result overwrote. */
 static inline void tf_restart_syscall(struct trapframe *tf);
 

@@ -3,6 +3,7 @@
  * mappings of the file's pages, so text and data come in when they are touched.
  * Every field is checked before it is used; a bad one is -ENOEXEC.
  */
+#include "fs/uio.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "proc/exec.h"
@@ -25,6 +26,7 @@ struct elf_phdr {
 #define ET_DYN 3
 #define PT_LOAD 1
 #define PT_INTERP 3
+#define PT_NOTE 4
 #define PT_PHDR 6
 #define PF_X 1
 #define PF_W 2
@@ -79,7 +81,7 @@ static int segments_check(struct elf *e)
     return e->low == UINT64_MAX || e->h.entry >= USER_TOP ? -ENOEXEC : 0;
 }
 
-static int elf_read(struct elf *e, const u8 *head, size_t head_size)
+static int read_headers(struct elf *e, const u8 *head, size_t head_size)
 {
     size_t bytes;
 
@@ -91,7 +93,14 @@ static int elf_read(struct elf *e, const u8 *head, size_t head_size)
     bytes = e->h.phnum * sizeof e->ph[0];
     if (e->h.phoff > INT64_MAX || file_read_kernel(e->file, e->ph, bytes, e->h.phoff) != (ssize_t)bytes)
         return -ENOEXEC;
-    return segments_check(e);
+    return 0;
+}
+
+static int elf_read(struct elf *e, const u8 *head, size_t head_size)
+{
+    int err = read_headers(e, head, head_size);
+
+    return err ? err : segments_check(e);
 }
 
 /* ---- mapping ---- */
@@ -232,6 +241,76 @@ int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_siz
     err = elf_read(e, head, head_size);
     if (!err)
         err = load(vm, e, out);
+    kmem_free(e);
+    return err;
+}
+
+/* ---- programs whose first segment lies at 0 ---- */
+
+static bool begins_at_zero(const struct elf *e)
+{
+    const struct elf_phdr *first = NULL;
+
+    for (unsigned i = 0; i < e->h.phnum; i++) {
+        if (e->ph[i].type == PT_INTERP || e->ph[i].type == PT_NOTE)
+            return false;
+        if (e->ph[i].type == PT_LOAD && !first)
+            first = &e->ph[i];
+    }
+    return first && first->vaddr == 0 && e->h.type == ET_EXEC;
+}
+
+bool elf_begins_at_zero(const struct exec_program *p)
+{
+    struct elf *e = kmem_alloc(sizeof *e);
+    bool yes = false;
+
+    if (e) {
+        e->file = p->file;
+        yes = !read_headers(e, p->head, p->head_size) && begins_at_zero(e);
+    }
+    kmem_free(e);
+    return yes;
+}
+
+static int copy_segment(struct vmspace *vm, struct file *f, const struct elf_phdr *p)
+{
+    vaddr_t end = ROUND_UP(p->vaddr + p->memsz, PAGE_SIZE);
+    struct map_request q = {.addr = p->vaddr, .len = p->memsz, .prot = PROT_READ | PROT_WRITE,
+                            .flags = MAP_FIXED_ | MAP_NOREPLACE_};
+    struct uio u;
+    s64 at;
+
+    if (p->memsz == 0)
+        return 0;
+    if (p->vaddr % PAGE_SIZE || p->filesz > p->memsz || p->memsz > USER_TOP / 4 || p->vaddr > USER_TOP / 4 ||
+        p->offset > INT64_MAX)
+        return -ENOEXEC;
+    at = vm_map(vm, &q);
+    if (at < 0)
+        return at == -ENOMEM ? -ENOMEM : -ENOEXEC;
+    uio_init_user(&u, p->vaddr, p->filesz);
+    if (p->filesz > 0 && file_pread(f, &u, p->offset) != (ssize_t)p->filesz)
+        return -ENOEXEC;
+    return vm_protect(vm, p->vaddr, end - p->vaddr, prot_of(p->flags) | PROT_READ);
+}
+
+int elf_load_copied(struct vmspace *vm, const struct exec_program *p, struct exec_image *out)
+{
+    struct elf *e = kmem_alloc(sizeof *e);
+    int err;
+
+    if (!e)
+        return -ENOMEM;
+    e->file = p->file;
+    err = read_headers(e, p->head, p->head_size);
+    for (unsigned i = 0; !err && i < e->h.phnum; i++) {
+        if (e->ph[i].type != PT_LOAD)
+            continue;
+        err = copy_segment(vm, p->file, &e->ph[i]);
+        out->brk = MAX(out->brk, ROUND_UP(e->ph[i].vaddr + e->ph[i].memsz, PAGE_SIZE));
+    }
+    out->entry = e->h.entry;
     kmem_free(e);
     return err;
 }

@@ -3,12 +3,13 @@
  * old one stands; only when nothing can fail any more does the process change
  * over.
  */
-#include "proc/exec.h"
+#include "proc/personality.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/random.h"
 #include "lib/string.h"
 #include "proc/process.h"
+#include "sys/syscall.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
 
@@ -123,6 +124,32 @@ static int args_read(vaddr_t argv, vaddr_t envp, struct exec_args **out)
         return err;
     }
     *out = a;
+    return 0;
+}
+
+static bool copy_one(char *buf, size_t size, size_t *used, char c)
+{
+    if (*used == size)
+        return false;
+    buf[(*used)++] = c;
+    return true;
+}
+
+int exec_args_copy(const struct exec_args *a, char *buf, size_t size, u32 *count, size_t *bytes)
+{
+    u32 left = a->argc - (a->skip > 0);
+
+    *count = left + a->prefix_count;
+    for (*bytes = 0; *bytes < a->prefix_size;)
+        if (!copy_one(buf, size, bytes, a->prefix[*bytes]))
+            return -E2BIG;
+    for (size_t at = a->skip; left > 0; at++) {
+        char c = ((const char *)page_data(a->page[at >> PAGE_SHIFT]))[at & PAGE_MASK];
+
+        if (!copy_one(buf, size, bytes, c))
+            return -E2BIG;
+        left -= c == 0;
+    }
     return 0;
 }
 
@@ -347,18 +374,31 @@ static int vm_layout(struct vmspace *vm)
     return at < 0 ? (int)at : 0;
 }
 
-static int build(struct vmspace *vm, struct file *f, const char *head, size_t head_size, const struct exec_args *a,
-                 bool secure, struct exec_image *image, vaddr_t *sp)
+static int linux_build(struct vmspace *vm, const struct exec_program *p, struct exec_start *start)
 {
+    struct exec_image image = {0};
     int err = vm_layout(vm);
 
     if (!err)
-        err = elf_load(vm, f, (const u8 *)head, head_size, image);
+        err = elf_load(vm, p->file, p->head, p->head_size, &image);
     if (err)
         return err;
-    vm->brk_start = vm->brk = image->brk;
-    return stack_build(vm, a, image, secure, sp);
+    vm->brk_start = vm->brk = image.brk;
+    start->entry = image.entry;
+    return stack_build(vm, p->args, &image, p->secure, &start->sp);
 }
+
+static bool linux_recognizes(const struct exec_program *p)
+{
+    return elf_is(p->head, p->head_size);
+}
+
+const struct personality linux_personality = {
+    .name = "Linux",
+    .recognizes = linux_recognizes,
+    .build = linux_build,
+    .syscall = syscall_dispatch,
+};
 
 /* ---- changing over ---- */
 
@@ -395,7 +435,8 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void change_over(struct process *p, struct vmspace *vm, struct file *f, const struct exec_args *a)
+static void change_over(struct process *p, struct vmspace *vm, struct file *f, const struct exec_args *a,
+                        const struct personality *personality)
 {
     struct vmspace *old;
     struct file *old_exe;
@@ -406,6 +447,7 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     old_exe = p->exe;
     p->exe = f;
     p->did_exec = true;
+    p->personality = personality;
     strlcpy(p->comm, base_name(a->filename), sizeof p->comm);
     strlcpy(current->comm, p->comm, sizeof current->comm);
     spin_unlock(&process_lock);
@@ -470,8 +512,8 @@ static bool has_shared_parts(const struct process *p)
 }
 
 /* The new address space, built while the process still stands on the old one. */
-static struct vmspace *try_build(struct file *f, const char *head, size_t head_size, const struct exec_args *a,
-                                 struct exec_image *image, vaddr_t *sp, int *err)
+static struct vmspace *try_build(const struct personality *personality, const struct exec_program *program,
+                                 struct exec_start *start, int *err)
 {
     struct vmspace *old = current->vm, *vm = vmspace_create();
 
@@ -479,7 +521,7 @@ static struct vmspace *try_build(struct file *f, const char *head, size_t head_s
     if (!vm)
         return NULL;
     sched_set_vm(vm);
-    *err = build(vm, f, head, head_size, a, ids_will_change(current_process(), f->vnode), image, sp);
+    *err = personality->build(vm, program, start);
     if (!*err && has_shared_parts(current_process()))
         *err = unshare_parts(current_process());
     if (!*err)
@@ -491,56 +533,61 @@ static struct vmspace *try_build(struct file *f, const char *head, size_t head_s
     return NULL;
 }
 
+static int exec_program(const struct exec_program *program, struct trapframe *frame)
+{
+    const struct personality *personality = personality_of(program);
+    struct process *p = current_process();
+    struct exec_start start = {0};
+    struct vmspace *vm;
+    int err;
+
+    vm = try_build(personality, program, &start, &err);
+    if (!vm)
+        return err;
+    change_over(p, vm, program->file, program->args, personality);
+    p->dumpable = !take_file_ids(p, program->file->vnode);
+    arch_frame_exec(frame, &start);
+    current->fpu = (struct fpu_state){0};
+    return 0;
+}
+
 /* f: what is executed; its reference goes to the process or is dropped. */
 static int exec_file(struct file *f, struct exec_args *a, struct trapframe *frame)
 {
-    struct process *p = current_process();
     char head[HEAD_SIZE + 1];
-    struct exec_image image = {0};
-    size_t head_size = 0;
-    struct vmspace *vm;
-    vaddr_t sp;
+    struct exec_program program = {.head = (u8 *)head, .args = a};
     int err = process_exe_deny(f);
 
     if (err) {
         file_put(f);
         return err;
     }
-    err = find_program(a, &f, head, &head_size);
+    err = find_program(a, &f, head, &program.head_size);
     if (!err) {
-        vm = try_build(f, head, head_size, a, &image, &sp, &err);
-        if (vm) {
-            change_over(p, vm, f, a);
-            p->dumpable = !take_file_ids(p, f->vnode);
-            arch_frame_exec(frame, image.entry, sp);
-            current->fpu = (struct fpu_state){0};
-            return 0;
-        }
+        program.file = f;
+        program.secure = ids_will_change(current_process(), f->vnode);
+        err = exec_program(&program, frame);
     }
-    if (f)
+    if (err && f)
         process_exe_put(f);
     return err;
 }
 
-int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags, struct trapframe *frame)
+int process_exec(int dirfd, char *path, vaddr_t argv, vaddr_t envp, int flags, struct trapframe *frame)
 {
     struct exec_args *a = NULL;
     struct file *f = NULL;
-    char *filename;
-    int err = path_from_user(path, &filename);
+    int err = file_open_exec(dirfd, path, flags, &f);
 
-    if (err)
-        return err;
-    err = file_open_exec(dirfd, filename, flags, &f);
     if (!err)
         err = args_read(argv, envp, &a);
     if (err) {
         if (f)
             file_put(f);
-        kmem_free(filename);
+        kmem_free(path);
         return err;
     }
-    a->filename = filename;
+    a->filename = path;
     vm_check_debug("before exec");
     err = exec_file(f, a, frame);
     args_free(a);

@@ -1,4 +1,4 @@
-/* Between exec.c and elf.c. */
+/* Between exec.c, elf.c and the personalities. */
 #pragma once
 #include "fs/file.h"
 #include "vm/vm.h"
@@ -17,6 +17,24 @@ struct exec_args {
     char *filename;    /* as execve was given it: AT_EXECFN */
 };
 
+/* A program that is to be run. */
+struct exec_program {
+    struct file *file;
+    const u8 *head;        /* its first bytes */
+    size_t head_size;
+    const struct exec_args *args;
+    bool secure;           /* it runs with other rights than who starts it */
+};
+
+/* How it begins. */
+struct exec_start {
+    vaddr_t entry, sp;
+    u64 arg[2];            /* the first two argument registers */
+};
+
+/* All of argv, one NUL-ended string after the other, into buf; their number and size in bytes. -E2BIG. */
+int exec_args_copy(const struct exec_args *a, char *buf, size_t size, u32 *count, size_t *bytes) __must_check;
+
 /* What elf.c found out for the auxiliary vector. */
 struct exec_image {
     vaddr_t entry;        /* where the program begins: the interpreter's if there is one */
@@ -28,3 +46,8 @@ struct exec_image {
 /* Loads f, a program whose first bytes are in `head`, into vm, which current uses already. 0, -ENOEXEC, -ENOMEM, … */
 int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, struct exec_image *out) __must_check;
 bool elf_is(const u8 *head, size_t head_size);
+/* Static, without notes, first segment at 0: nothing that is made for Linux looks like this. */
+bool elf_begins_at_zero(const struct exec_program *p);
+/* The same as elf_load for those: segments are copies, whose place in the file need not fit their address. Fills in
+ * entry and brk, which is the end of the last segment. */
+int elf_load_copied(struct vmspace *vm, const struct exec_program *p, struct exec_image *out) __must_check;

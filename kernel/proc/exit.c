@@ -204,6 +204,7 @@ void process_exit_thread(int code)
     if (!p->group_exiting && p->thread_count == 1) {
         p->group_exiting = true;
         p->exit_status = W_EXIT(code);
+        p->exit_code = code;
     }
     spin_unlock(&p->siglock);
     process_remove_thread_locked(p, t);
@@ -228,7 +229,7 @@ void process_kill_threads_locked(struct process *p)
     waitq_wake_all(&p->stop_wait);
 }
 
-void process_exit_group(int wait_status)
+void process_exit_group(int wait_status, s32 code)
 {
     struct process *p = current_process();
 
@@ -237,6 +238,7 @@ void process_exit_group(int wait_status)
     if (!p->group_exiting) {
         p->group_exiting = true;
         p->exit_status = wait_status;
+        p->exit_code = code;
         process_kill_threads_locked(p);
     }
     spin_unlock(&p->siglock);

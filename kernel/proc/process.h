@@ -18,6 +18,7 @@
 
 struct vmspace;
 struct file;
+struct personality; /* proc/personality.h */
 struct file_table; /* fs/file.h */
 struct fs_context; /* fs/file.h: root, working directory, umask */
 struct tty;
@@ -61,6 +62,7 @@ struct process {
     struct vmspace *vm;         /* changed by exec and exit under process_lock; process_vm_get() for others */
     struct file_table *files;   /* the same: process_files_get() */
     struct fs_context *fs;
+    const struct personality *personality; /* changed by exec; the process's own threads read it */
     struct file *exe;           /* the running program, for /proc/PID/exe; process_lock */
     struct cred cred;           /* cred_lock for readers that are not the process itself */
     struct spinlock cred_lock;  /* RANK_SIGNAL */
@@ -76,6 +78,7 @@ struct process {
     u32 stop_signal;
     bool group_exiting;             /* siglock: every thread is to go, with exit_status */
     int exit_status;                /* as wait(2) encodes it */
+    s32 exit_code;                  /* what the program gave, all of it; 0 if it was killed */
     struct waitq child_wait;        /* wait4 sleeps here: a child changed state */
     struct waitq stop_wait;         /* stopped threads sleep here */
     struct waitq vfork_wait;        /* the parent of a vfork sleeps on the child's */
@@ -148,13 +151,15 @@ void process_exe_put(struct file *f);
 void exec_init(void), futex_init(void);
 /* Strings that exec carries over: built before the old image goes. */
 struct exec_args;
-/* execve(2)/execveat(2) of the running process; on success the frame is the new program's. argv, envp: user addresses. */
+/* execve(2)/execveat(2) of the running process; on success the frame is the new program's. path: a kmem
+ * string, which is taken over; argv, envp: user addresses, 0 for none. */
 int process_exec_kernel(const char *path, struct trapframe *frame) __must_check; /* for init: argv is the path alone */
-int process_exec(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, int flags, struct trapframe *frame);
+int process_exec(int dirfd, char *path, vaddr_t argv, vaddr_t envp, int flags, struct trapframe *frame);
 
 /* ---- exit.c ---- */
-/* Ends the whole process with a status as wait(2) encodes it. Kills the other threads. */
-void process_exit_group(int wait_status) __noreturn;
+/* Ends the whole process with a status as wait(2) encodes it; code: exit's argument, 0 if it is killed. Kills the other
+ * threads. */
+void process_exit_group(int wait_status, s32 code) __noreturn;
 void process_exit_thread(int code) __noreturn; /* exit(2) */
 void process_vfork_release(struct process *p); /* its parent may go on */
 void process_kill_threads_locked(struct process *p); /* all but the running one; process_lock and siglock */
@@ -169,6 +174,7 @@ struct rusage_ns {
 struct wait_result {
     u32 pid, uid;
     int status;
+    s32 exit_code;
     struct rusage_ns usage;
 };
 s64 process_wait(int which, u32 id, int options, struct wait_result *out);

@@ -108,7 +108,7 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
     current->restore_sigmask = false;
     if (arch_signal_deliver(tf, &a)) {
         if (signo == SIGSEGV)
-            process_exit_group(W_SIGNAL(SIGSEGV));
+            process_exit_group(W_SIGNAL(SIGSEGV), 0);
         signal_fault(SIGSEGV, SEGV_MAPERR, a.sp);
         return;
     }
@@ -142,7 +142,7 @@ static bool act(struct trapframe *tf, struct process *p, int signo, const struct
     struct signal_action action = signal_action_get(p, signo);
 
     if (signo == SIGKILL)
-        process_exit_group(W_SIGNAL(SIGKILL));
+        process_exit_group(W_SIGNAL(SIGKILL), 0);
     if (signal_is_ignored(p, signo))
         return false;
     if (action.handler != SIG_DFL) {
@@ -154,7 +154,7 @@ static bool act(struct trapframe *tf, struct process *p, int signo, const struct
     if (STOPS_BY_DEFAULT & SIG_BIT(signo))
         stop_process(p, signo);
     else
-        process_exit_group(W_SIGNAL(signo));
+        process_exit_group(W_SIGNAL(signo), 0);
     return false;
 }
 

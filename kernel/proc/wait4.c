@@ -23,7 +23,7 @@ static bool fits(const struct process *c, const struct search *s)
 
 static void fill(struct wait_result *out, struct process *c, int status)
 {
-    *out = (struct wait_result){.pid = c->pid, .uid = c->cred.uid, .status = status};
+    *out = (struct wait_result){.pid = c->pid, .uid = c->cred.uid, .status = status, .exit_code = c->exit_code};
     out->usage.utime = c->dead_utime_ns + c->child_utime_ns;
     out->usage.stime = c->dead_stime_ns + c->child_stime_ns;
     out->usage.minor = c->faults_at_exit + c->child_faults.minor;

@@ -1,4 +1,5 @@
 /* System calls about processes: clone, exec, exit, wait, numbers, limits, scheduling. */
+#include "fs/fs.h"
 #include "lib/string.h"
 #include "proc/futex.h"
 #include "proc/process.h"
@@ -42,8 +43,11 @@ SYSCALL(clone3)
 
 static s64 exec(int dirfd, const u64 *a, int flags)
 {
-    s64 err = process_exec(dirfd, a[0], a[1], a[2], flags, current->frame);
+    char *path;
+    s64 err = path_from_user(a[0], &path);
 
+    if (!err)
+        err = process_exec(dirfd, path, a[1], a[2], flags, current->frame);
     if (!err)
         tf_leave_syscall(current->frame);
     return err;
@@ -66,7 +70,7 @@ SYSCALL(exit)
 
 SYSCALL(exit_group)
 {
-    process_exit_group(W_EXIT((int)a[0]));
+    process_exit_group(W_EXIT((int)a[0]), (s32)a[0]);
 }
 
 /* ---- waiting ---- */

@@ -18,6 +18,9 @@ void syscall_dispatch(struct trapframe *tf); /* interrupts on */
     s64 sys_##name(const u64 *a); \
     s64 sys_##name(const u64 *a)
 
+/* Handlers that another personality has use for. */
+s64 sys_getpid(const u64 *a), sys_kill(const u64 *a), sys_dup(const u64 *a), sys_pipe2(const u64 *a), sys_close(const u64 *a);
+
 /* Linux's 64-bit structures that several files decode. */
 struct timespec {
     s64 sec, nsec;

@@ -22,7 +22,6 @@
  * its stack and its libraries' data, stay small however much it has mapped.
  */
 #define LARGE (32ul << 20)
-#define MMAP_LOW 0x10000ul  /* nothing is mapped below: page 0 and its neighbours */
 
 static u64 pages(u64 bytes)
 {
@@ -122,10 +121,10 @@ static vaddr_t find_place(struct vmspace *vm, vaddr_t hint, u64 len)
     vaddr_t at, large_top = ROUND_DOWN(vm->mmap_top, pt_span(2));
 
     hint = ROUND_DOWN(hint, PAGE_SIZE);
-    if (hint >= MMAP_LOW && hint <= USER_TOP - len && is_free(vm, hint, hint + len))
+    if (hint >= vm->mmap_low && hint <= USER_TOP - len && is_free(vm, hint, hint + len))
         return hint;
-    at = region_find_gap(vm->regions, MMAP_LOW, len >= LARGE ? MIN(vm->mmap_top, large_top) : vm->mmap_top, len);
-    return at ? at : region_find_gap(vm->regions, MMAP_LOW, USER_TOP, len);
+    at = region_find_gap(vm->regions, vm->mmap_low, len >= LARGE ? MIN(vm->mmap_top, large_top) : vm->mmap_top, len);
+    return at ? at : region_find_gap(vm->regions, vm->mmap_low, USER_TOP, len);
 }
 
 static s64 place(struct vmspace *vm, const struct map_request *q, u64 len)
@@ -135,7 +134,7 @@ static s64 place(struct vmspace *vm, const struct map_request *q, u64 len)
     if (q->flags & MAP_FIXED_) {
         if (!range_round(q->addr, len, &end))
             return q->addr % PAGE_SIZE ? -EINVAL : -ENOMEM;
-        if (q->addr < MMAP_LOW)
+        if (q->addr < vm->mmap_low)
             return -EPERM;
         return (q->flags & MAP_NOREPLACE_) && !is_free(vm, q->addr, end) ? -EEXIST : (s64)q->addr;
     }

@@ -8,7 +8,6 @@
 
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
-#define MREMAP_LOW 0x10000ul
 
 struct remap {
     struct vmspace *vm;
@@ -126,7 +125,7 @@ static s64 move(const struct remap *m)
 
 static s64 remap_fixed(struct remap *m)
 {
-    if (m->to % PAGE_SIZE || m->to < MREMAP_LOW || m->to > USER_TOP - m->new_len)
+    if (m->to % PAGE_SIZE || m->to < m->vm->mmap_low || m->to > USER_TOP - m->new_len)
         return -EINVAL;
     if (m->to < m->old + m->old_len && m->old < m->to + m->new_len)
         return -EINVAL;
@@ -139,7 +138,7 @@ static s64 remap_grow(struct remap *m, unsigned flags)
 
     if (at >= 0 || !(flags & MREMAP_MAYMOVE))
         return at;
-    m->to = region_find_gap(m->vm->regions, MREMAP_LOW, m->vm->mmap_top, m->new_len);
+    m->to = region_find_gap(m->vm->regions, m->vm->mmap_low, m->vm->mmap_top, m->new_len);
     return m->to ? move(m) : -ENOMEM;
 }
 

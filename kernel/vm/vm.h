@@ -117,6 +117,7 @@ extern const struct vm_tag_ops *vm_tag_ops;
 /* ---- address spaces ---- */
 
 struct region_node; /* region.c */
+#define VM_LOW 0x10000ul /* page 0 and its neighbours stay unmapped: a null pointer faults */
 
 struct vmspace {
     struct refcount refs;   /* threads' processes, and short-lived lookers */
@@ -131,6 +132,7 @@ struct vmspace {
     _Atomic u64 cpus;       /* CPUs that have this root loaded */
     struct list link;       /* all address spaces; for the checker and object_truncate */
     vaddr_t brk_start, brk; /* program break */
+    vaddr_t mmap_low;       /* nothing is mapped below this: VM_LOW, but for programs that begin at 0 */
     vaddr_t mmap_top;       /* mappings without an address go below this */
     vaddr_t stack_limit;    /* lowest address the stack may grow to */
     u64 stack_size;         /* RLIMIT_STACK as exec found it */

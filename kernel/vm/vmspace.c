@@ -68,6 +68,7 @@ static struct vmspace *create(void)
     }
     vm->root->level = PT_LEVELS - 1;
     vm->root->used = 0;
+    vm->mmap_low = VM_LOW;
     ref_init(&vm->refs);
     mutex_init(&vm->lock, "vmspace", RANK_VMSPACE);
     mutex_lock(&vmspaces_lock);
@@ -93,6 +94,7 @@ static void copy_layout(struct vmspace *to, const struct vmspace *from)
     to->mapped_pages = from->mapped_pages;
     to->brk_start = from->brk_start;
     to->brk = from->brk;
+    to->mmap_low = from->mmap_low;
     to->mmap_top = from->mmap_top;
     to->stack_limit = from->stack_limit;
     to->stack_size = from->stack_size;

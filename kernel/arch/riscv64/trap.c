@@ -5,8 +5,8 @@
  */
 #include "lib/print.h"
 #include "machine.h"
+#include "proc/personality.h"
 #include "proc/process.h"
-#include "sys/syscall.h"
 #include "vm/vm.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
@@ -130,7 +130,7 @@ static void user_exception(struct trapframe *tf)
     switch (tf->scause) {
     case USER_ECALL:
         tf->regs[0] += 4;
-        syscall_dispatch(tf);
+        current_process()->personality->syscall(tf);
         break;
     case FETCH_PAGE_FAULT:
     case LOAD_PAGE_FAULT:
@@ -198,7 +198,7 @@ static bool user_copy_fault(struct trapframe *tf)
     if (tf->stval < USER_TOP && current->vm && (tf->sstatus & SSTATUS_SPIE) && tf->scause >= FETCH_PAGE_FAULT) {
         arch_irq_enable();
         result = vm_fault(current->vm, tf->stval, fault_access(tf->scause));
-        if (result == FAULT_OOM)
+        if (result == FAULT_OOM && !current_process()->personality->copy_survives_oom)
             oom_kill_current("no page for a copy to or from user memory");
         arch_irq_disable();
     }
@@ -247,9 +247,11 @@ struct trapframe *arch_user_frame(vaddr_t stack_top)
     return (struct trapframe *)(stack_top - sizeof(struct trapframe));
 }
 
-void arch_frame_exec(struct trapframe *tf, vaddr_t entry, vaddr_t sp)
+void arch_frame_exec(struct trapframe *tf, const struct exec_start *start)
 {
     *tf = (struct trapframe){.sstatus = SSTATUS_SPIE};
-    tf->regs[0] = entry;
-    tf->regs[REG_SP] = sp;
+    tf->regs[0] = start->entry;
+    tf->regs[REG_SP] = start->sp;
+    tf->regs[REG_A0] = start->arg[0];
+    tf->regs[REG_A0 + 1] = start->arg[1];
 }
