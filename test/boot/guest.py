@@ -25,11 +25,11 @@ def check(cmd, out, status=0, **more):
 class Shell:
     """An interactive session."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, prompt=PROMPT):
         self.child = pexpect.spawn("./cowslip", ["run", "--timeout", "100", *options], cwd=str(TOP), encoding="utf-8",
                                    timeout=30, dimensions=(24, 80))
         self.child.delaybeforesend = 0.3  # the shell sets the terminal up after its prompt
-        self.child.expect(PROMPT)
+        self.child.expect(prompt)
 
     def __call__(self, line, *expected):
         self.child.sendline(line)

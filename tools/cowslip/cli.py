@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-from . import build, initramfs, packages, profile, qemu, setup
+from . import build, initramfs, packages, profile, qemu, setup, xv6
 from .common import BUILD, EX_USAGE, Stop, say
 from .console import environment
 
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   cowslip run -- ls -l /                one program; its output and status are ours
   echo hello | cowslip run -- wc -c     standard input goes to it
   cowslip run --cpus 4 --add prog:/bin/prog -- prog
+  cowslip run --xv6 ~/xv6-riscv/user    the programs of an xv6 tree, in its shell
   cowslip test                          everything, also what takes minutes
 """
 
@@ -56,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     r.add_argument("--cpus", type=cpus, default=2, metavar="N", help="1 to 8 (default: 2)")
     r.add_argument("--add", action="append", default=[], metavar="HOST[:GUEST]",
                    help="put a file or folder into the guest (default: /root/NAME); may be given again")
+    r.add_argument("--xv6", type=Path, metavar="DIR|IMAGE",
+                   help="xv6's programs: a folder of files named _NAME or an fs.img; runs their shell, or CMD among them")
     r.add_argument("--append", action="append", default=[], metavar="WORDS", help="more boot arguments")
     r.add_argument("--icount", action="store_true", help="one CPU whose time counts instructions")
     r.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end it after this time, with status 124")
@@ -106,8 +109,13 @@ def run(args: argparse.Namespace) -> int:
     kernel = build.kernel(args.arch, args.debug)
     base = build.initramfs(args.arch)
     stdio = qemu.stdio_kinds()
-    extra = initramfs.write_extra(args.add, args.cmd, stdio, environment())
     with tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as folder:
+        if args.xv6:
+            home = Path(folder) / "xv6"
+            home.mkdir()
+            args.cmd = xv6.command(xv6.extract(args.xv6, home), args.cmd or [])
+            args.add.append(f"{home}:{xv6.HOME}")
+        extra = initramfs.write_extra(args.add, args.cmd, stdio, environment())
         initrd = Path(folder) / "initramfs.cpio"
         with open(initrd, "wb") as out:
             out.write(base.read_bytes())

@@ -226,7 +226,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
     names = [n for n in boot_names(run) if wanted(boot_name(n), [QUICK_BOOT] if quick else patterns)]
     if not names:
         return
-    build.make("building the boot tests' programs", ["boot-programs", "bench-programs"])
+    build.make("building the boot tests' programs", ["boot-programs", "bench-programs", "xv6-programs"])
     with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
         limit = threading.Timer(BOOT_LIMIT, child.kill)
