@@ -39,6 +39,11 @@ def test_a_program_beside_linux_programs():
     check(["sh", "-c", "xecho a b | cat; xecho; echo $?"], "a b\n0\n", options=["--add", f"{PROGRAMS / '_echo'}:/bin/xecho"])
 
 
+def test_it_runs_linux_programs_too():
+    check(["sh", "-c", "cd /bin; printf 'uname\\necho a\\n' | /xv6/sh 2>/dev/null"], "Linux\na\n",
+          options=["--add", f"{PROGRAMS / '_sh'}:/xv6/sh"])
+
+
 def xv6_run(source, *words, stdin=b""):
     return subprocess.run(["./cowslip", "run", "--timeout", "60", "--mem", "128M", "--xv6", str(source), *words], cwd=TOP,
                           input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
