@@ -92,11 +92,17 @@ static bool name_ok(const char *name)
 
 static int write_file(const char *name, const struct entry *e)
 {
+    const u32 flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
     struct file *f;
     struct uio u;
     ssize_t n = 0;
-    int err = file_open(AT_FDCWD, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, e->mode & 07777, &f);
+    int err = file_open(AT_FDCWD, name, flags, e->mode & 07777, &f);
 
+    if (err == -ELOOP) { /* a link of an archive before: the file takes its place */
+        err = fs_unlink(AT_FDCWD, name, false);
+        if (!err)
+            err = file_open(AT_FDCWD, name, flags, e->mode & 07777, &f);
+    }
     if (err)
         return err;
     uio_init_kernel(&u, (void *)(uintptr_t)e->data, e->size);

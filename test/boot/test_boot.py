@@ -139,6 +139,17 @@ def test_who_finds_no_page_dies_alone():
     assert status == 0 and b"4 rounds, all bytes whole" in out, (out, err[-2000:])
 
 
+def test_add_takes_the_place_of_what_is_there(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "uname").symlink_to("/root/mine")
+    (tmp_path / "bin" / "ls").write_text("#!/bin/sh\necho not ls\n")
+    (tmp_path / "bin" / "ls").chmod(0o755)
+    (tmp_path / "mine").write_text("#!/bin/sh\necho not uname\n")
+    (tmp_path / "mine").chmod(0o755)
+    check(["sh", "-c", "/bin/uname; /bin/ls; busybox uname"], "not uname\nnot ls\nLinux\n",
+          options=["--add", f"{tmp_path / 'bin'}:/bin", "--add", f"{tmp_path / 'mine'}:/root/mine"])
+
+
 @pytest.mark.parametrize("fork", ["share", "eager"])
 def test_strict_promises_are_kept(fork):
     status, out, err = run("oom", "4", "strict", limit=120,

@@ -84,7 +84,7 @@ def choose(wanted: str) -> List[str]:
 
 def root(programs: List[Program], size: str, out: Path) -> None:
     """One archive for all kernels: the base, the programs, and the script that runs them."""
-    base = build.initramfs(ARCH)
+    base = build.base_archive(ARCH)
     adds = [f"{BUILD / ARCH / 'bench' / p.stem}:/bench/{p.stem}" for p in sorted((TOP / "bench").glob("*.c"))]
     adds += [f"{p}:/bench/{p.name}" for p in sorted((TOP / "bench").glob("*.sh"))]
     words = {"quick": lambda p: p.quick, "full": lambda p: p.words, "big": lambda p: p.big}[size]

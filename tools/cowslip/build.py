@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import List
 
+from . import initramfs, packages
 from .common import BUILD, TOP, Progress, Stop, say
 
 
@@ -28,6 +29,16 @@ def kernel(arch: str, debug: bool) -> Path:
     return out
 
 
-def initramfs(arch: str) -> Path:
+def base_archive(arch: str) -> Path:
     make("making the initramfs", [f"build/{arch}/initramfs.cpio", f"ARCH={arch}"])
     return BUILD / arch / "initramfs.cpio"
+
+
+def package_archive(arch: str, names: List[str]) -> Path:
+    """The files of Debian packages and of what they depend on, as an archive to append to the base."""
+    trees = packages.with_dependencies(arch, [n for n in names if n])
+    out = BUILD / "packages" / f"{arch}-all" / (",".join(sorted(set(names))) + ".cpio")
+    newest = max([t.stat().st_ctime for t in trees] + [Path(__file__).parent.joinpath("cpio.py").stat().st_mtime])
+    if not out.exists() or out.stat().st_mtime < newest:
+        initramfs.write_packages(trees, out)
+    return out

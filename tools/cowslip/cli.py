@@ -2,6 +2,7 @@
 import argparse
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -57,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     r.add_argument("--cpus", type=cpus, default=2, metavar="N", help="1 to 8 (default: 2)")
     r.add_argument("--add", action="append", default=[], metavar="HOST[:GUEST]",
                    help="put a file or folder into the guest (default: /root/NAME); may be given again")
+    r.add_argument("--packages", default="", metavar="NAME,...",
+                   help="Debian 13 packages for the guest's root, with all that they depend on")
     r.add_argument("--xv6", type=Path, metavar="DIR|IMAGE",
                    help="xv6's programs: a folder of files named _NAME or an fs.img; runs their shell, or CMD among them")
     r.add_argument("--append", action="append", default=[], metavar="WORDS", help="more boot arguments")
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         args.cpus = 1
     packages.fetch(args.arch)
     kernel = build.kernel(args.arch, args.debug)
-    base = build.initramfs(args.arch)
+    base = build.base_archive(args.arch)
     stdio = qemu.stdio_kinds()
     with tempfile.TemporaryDirectory(prefix="run-", dir=BUILD) as folder:
         if args.xv6:
@@ -119,6 +122,9 @@ def run(args: argparse.Namespace) -> int:
         initrd = Path(folder) / "initramfs.cpio"
         with open(initrd, "wb") as out:
             out.write(base.read_bytes())
+            if args.packages:
+                with open(build.package_archive(args.arch, args.packages.split(",")), "rb") as more:
+                    shutil.copyfileobj(more, out, 1 << 20)
             out.write(extra)
         words = qemu.command_line(args.arch, kernel, initrd, args)
         if args.verbose:

@@ -7,6 +7,16 @@ from typing import BinaryIO, Iterable
 from .common import say
 
 
+# As in Debian: these are links to the folder of the same name below usr, and whatever is put into them goes there.
+MERGED = ("bin", "lib", "sbin")
+
+
+def place(name: str) -> str:
+    """Where a name of the guest really lies."""
+    first, slash, _ = name.partition("/")
+    return f"usr/{name}" if slash and first in MERGED else name
+
+
 class Archive:
     """An archive under way. Names are relative to the root."""
 
@@ -17,7 +27,7 @@ class Archive:
         self.seen = set(there)
 
     def _entry(self, name: str, mode: int, data: bytes, mtime: int = 0, rdev: int = 0) -> None:
-        raw = name.encode("utf-8", "surrogateescape") + b"\0"
+        raw = place(name).encode("utf-8", "surrogateescape") + b"\0"
         fields = [self.ino, mode, 0, 0, 1, mtime, len(data), 0, 0, os.major(rdev), os.minor(rdev), len(raw), 0]
         header = b"070701" + b"".join(b"%08x" % (f & 0xffffffff) for f in fields)
         self.ino += 1
@@ -25,7 +35,7 @@ class Archive:
         self.out.write(data + b"\0" * (-len(data) % 4))
 
     def folder(self, name: str, mode: int = 0o755) -> None:
-        if name and name not in self.seen:
+        if name and name not in self.seen and name not in MERGED:
             self.parents(name)
             self.seen.add(name)
             self._entry(name, stat.S_IFDIR | mode, b"")
@@ -49,7 +59,7 @@ class Archive:
         if stat.S_ISLNK(s.st_mode):
             self.link(name, os.readlink(host))
         elif stat.S_ISDIR(s.st_mode):
-            if name and name not in self.seen:
+            if name and name not in self.seen and name not in MERGED:
                 self.parents(name)
                 self.seen.add(name)
                 self._entry(name, s.st_mode, b"", int(s.st_mtime))

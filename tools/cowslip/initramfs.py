@@ -7,10 +7,10 @@ from typing import Dict, List, Optional, Tuple
 
 from . import packages
 from .common import BUILD, EX_USAGE, TOP, Stop
-from .cpio import Archive
+from .cpio import MERGED, Archive, place
 
-FOLDERS = {"bin": 0o755, "dev": 0o755, "etc": 0o755, "home": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755,
-           "sbin": 0o755, "tmp": 0o1777, "usr/bin": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
+FOLDERS = {"dev": 0o755, "etc": 0o755, "home": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755, "tmp": 0o1777,
+           "usr/bin": 0o755, "usr/lib": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
 
 
 def applets(busybox: Path) -> List[str]:
@@ -37,6 +37,8 @@ def write_base(arch: str, tree: Path, out: Path) -> None:
     a = Archive(buf)
     for name, mode in FOLDERS.items():
         a.folder(name, mode)
+    for name in MERGED:
+        a.link(name, f"usr/{name}")
     a.add(BUILD / arch / "user" / "init", "init")
     for f in sorted((TOP / "user" / "etc").iterdir()):
         a.file(f"etc/{f.name}", f.read_bytes())
@@ -44,8 +46,8 @@ def write_base(arch: str, tree: Path, out: Path) -> None:
         for path in package.take:
             source, _, name = path.partition(":")
             a.add(tree / source, name or source)
-    for name in applets(tree / "usr/bin/busybox"):
-        a.link(name, os.path.relpath("bin/busybox", os.path.dirname(name)))
+    for name in sorted({place(n) for n in applets(tree / "usr/bin/busybox")}):
+        a.link(name, os.path.relpath("usr/bin/busybox", os.path.dirname(name)))
     a.end()
     temporary = out.with_suffix(".new")
     temporary.write_bytes(buf.getvalue())
@@ -65,6 +67,17 @@ def parse_add(spec: str) -> Tuple[Path, str]:
         name = guest + host.resolve().name
     name = os.path.normpath("/" + name).lstrip("/")
     return host.resolve(), name
+
+
+def write_packages(trees: List[Path], out: Path) -> None:
+    """The packages' files, over the base: what they bring is taken instead of BusyBox's."""
+    temporary = out.with_suffix(".new")
+    with open(temporary, "wb") as f:
+        a = Archive(f, [*FOLDERS, "usr", "var"])
+        for tree in trees:
+            a.add(tree, "")
+        a.end()
+    temporary.replace(out)
 
 
 def write_extra(adds: List[str], cmd: Optional[List[str]], stdio: str, env: Dict[str, str]) -> bytes:

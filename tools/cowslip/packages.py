@@ -1,10 +1,11 @@
 """Debian 13 packages for the guest, fetched into a private apt state and unpacked under build/."""
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
-from .common import BUILD, EX_UNAVAILABLE, Progress, Stop, say
+from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, say
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -18,7 +19,7 @@ class Guest(NamedTuple):
 
 
 GUEST = [
-    Guest("busybox-static", "the shell and tools of the guest", ("usr/bin/busybox:bin/busybox",)),
+    Guest("busybox-static", "the shell and tools of the guest", ("usr/bin/busybox",)),
 ]
 
 
@@ -127,6 +128,53 @@ def fetch(arch: str) -> Path:
             run(["dpkg-deb", "-x", str(debs[0]), str(tree)], state)
             (tree / f".{p.name}").touch()
     return tree
+
+
+# What a package brings for people to read, and the guest has no use for.
+LEFT_OUT = ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
+            "usr/share/bash-completion"]
+
+
+def check_names(names: List[str]) -> None:
+    for n in names:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", n):
+            raise Stop(f"--packages: {n!r} is no name of a Debian package", EX_USAGE)
+
+
+def unpacked(arch: str, deb: Path) -> Path:
+    """One package's files in a folder of their own, which is kept."""
+    tree = BUILD / "packages" / f"{arch}-all" / deb.stem
+    if not tree.exists():
+        temporary = tree.with_suffix(".new")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        run(["dpkg-deb", "-x", str(deb), str(temporary)], temporary)
+        for name in LEFT_OUT:
+            shutil.rmtree(temporary / name, ignore_errors=True)
+        temporary.rename(tree)
+    return tree
+
+
+def with_dependencies(arch: str, names: List[str]) -> List[Path]:
+    """The unpacked trees of the packages and of all that they depend on. What has been fetched once is kept."""
+    check_names(names)
+    wanted = sorted(set(names))
+    record = BUILD / "packages" / f"{arch}-all" / (",".join(wanted) + ".list")
+    trees = [record.parent / line for line in record.read_text().split()] if record.exists() else []
+    if trees and all(t.exists() for t in trees):
+        return trees
+    say(f"fetching {' '.join(wanted)} for {arch} (Debian {SUITE}), and what they depend on")
+    with Progress("fetching"):
+        state = prepare(arch)
+        options = apt_options(arch, state)
+        run(["apt-get", *options, "update"], state)
+        debs = state / "cache" / "archives"
+        for old in debs.glob("*.deb"):
+            old.unlink()
+        run(["apt-get", *options, "-oDebug::NoLocking=1", "--no-install-recommends", "-y", "-d", "install", *wanted], state)
+        trees = [unpacked(arch, deb) for deb in sorted(debs.glob("*.deb"))]
+    record.write_text("\n".join(t.name for t in trees) + "\n")
+    return trees
 
 
 def linux(arch: str) -> Path:

@@ -252,7 +252,7 @@ def run(quick: bool, patterns: List[str]) -> int:
     start = time.monotonic()
     result = Run()
     build.kernel(ARCH, False)
-    build.initramfs(ARCH)
+    build.base_archive(ARCH)
     if not quick:
         build.kernel(ARCH, True)
     host_tests(result, patterns)
