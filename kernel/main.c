@@ -1,5 +1,6 @@
 /* From the machine's entry to the first program. */
 #include "dev/console.h"
+#include "fs/anon.h"
 #include "fs/file.h"
 #include "fs/tty.h"
 #include "lib/bootargs.h"
@@ -38,6 +39,7 @@ static void boot_thread(void *arg)
 {
     (void)arg;
     fs_init();
+    memfd_init();
     tty_init();
     console_start();
     exec_init();
@@ -68,6 +70,7 @@ void kmain(void)
     thread_init();
     random_init();
     time_init();
+    epoll_init();
     futex_init();
     process_init();
     syscall_init();

@@ -1,5 +1,5 @@
 /* Open files: open, read, write, seek, release. */
-#include "fs/file.h"
+#include "fs/anon.h"
 #include "lib/string.h"
 #include "proc/process.h"
 #include "vm/kmem.h"
@@ -34,6 +34,8 @@ void file_put(struct file *f)
 {
     if (!ref_put(&f->refs))
         return;
+    if (!list_empty(&f->epoll_links))
+        epoll_file_gone(f);
     file_locks_drop(f, NULL);
     if (f->ops && f->ops->release)
         f->ops->release(f);
@@ -180,11 +182,29 @@ static struct dentry *over(struct dentry *d)
     return d;
 }
 
-/* An unnamed file in a directory. */
-static int open_tmpfile(struct dentry *dir, u32 flags, u32 mode, struct file **out)
+int file_create_unnamed(struct dentry *dir, const char *name, u32 flags, u32 mode, struct file **out)
 {
     struct dentry *d;
     struct vnode *v;
+    int err = dir->vnode->ops->create(dir->vnode, S_IFREG | (mode & 07777), 0, NULL, &v);
+
+    if (err)
+        return err;
+    v->uid = current_process()->cred.fsuid;
+    v->gid = current_process()->cred.fsgid;
+    v->nlink = 0;
+    d = dentry_create(dir, name, strlen(name), v);
+    vnode_put(v);
+    if (!d)
+        return -ENOMEM;
+    d->removed = true;
+    *out = file_create(v->file_ops, d, v, flags);
+    dentry_put(d);
+    return *out ? 0 : -ENOMEM;
+}
+
+static int open_tmpfile(struct dentry *dir, u32 flags, u32 mode, struct file **out)
+{
     int err;
 
     if (!(flags & O_ACCMODE))
@@ -192,21 +212,8 @@ static int open_tmpfile(struct dentry *dir, u32 flags, u32 mode, struct file **o
     if (!dir->vnode->ops->create)
         return -EOPNOTSUPP;
     err = vnode_permission(dir->vnode, 3);
-    if (!err)
-        err = dir->vnode->ops->create(dir->vnode, S_IFREG | (mode & 07777 & ~current_process()->fs->umask), 0, NULL, &v);
-    if (err)
-        return err;
-    v->uid = current_process()->cred.fsuid;
-    v->gid = current_process()->cred.fsgid;
-    v->nlink = 0;
-    d = dentry_create(dir, "#tmpfile", 8, v);
-    vnode_put(v);
-    if (!d)
-        return -ENOMEM;
-    d->removed = true;
-    *out = file_create(v->file_ops, d, v, flags & ~(O_TMPFILE & ~O_DIRECTORY));
-    dentry_put(d);
-    return *out ? 0 : -ENOMEM;
+    return err ? err : file_create_unnamed(dir, "#tmpfile", flags & ~(O_TMPFILE & ~O_DIRECTORY),
+                                           mode & ~current_process()->fs->umask, out);
 }
 
 int file_open(int dirfd, const char *path, u32 flags, u32 mode, struct file **out)

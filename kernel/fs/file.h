@@ -73,7 +73,7 @@ struct file {
     struct mutex pos_lock;   /* RANK_FILE */
     u64 pos;
     void *priv;
-    struct list epoll_links; /* later */
+    struct list epoll_links; /* who watches it: epoll.c */
 };
 
 /* A file without a name (pipe, eventfd, …), or for dentry d (a reference is taken). */
@@ -85,6 +85,8 @@ int file_open(int dirfd, const char *path, u32 flags, u32 mode, struct file **ou
 #define FILE_EXEC 040000000u /* an open flag of the kernel's own: a regular file that may be executed */
 int file_open_exec(int dirfd, const char *path, int at_flags, struct file **out) __must_check; /* execveat's */
 bool file_table_shared(struct file_table *t); /* with another process */
+/* A file in dir's file system that has no name there (`name` is for /proc); flags: O_RDWR and such. */
+int file_create_unnamed(struct dentry *dir, const char *name, u32 flags, u32 mode, struct file **out) __must_check;
 int file_open_dentry(struct dentry *d, u32 flags, struct file **out) __must_check;
 /* With the file's position, or at a given one. Bytes or an error. SIGPIPE is the caller's business in sys/. */
 ssize_t file_read(struct file *f, struct uio *u);
@@ -106,6 +108,7 @@ void file_table_close_on_exec(struct file_table *t);
 /* Of the running process. */
 struct file *fd_get(int fd);                             /* with a reference, or NULL (-EBADF) */
 int fd_alloc(struct file *f, int lowest, bool cloexec);  /* installs (takes over the reference): the number, -EMFILE, -ENOMEM */
+int fd_give(struct file *f, bool cloexec);               /* the same, from 0 on; the file is dropped if there is no room */
 int fd_install_at(int fd, struct file *f, bool cloexec); /* dup3's: closes what was there; takes over on success */
 int fd_close(int fd);
 int fd_get_cloexec(int fd);

@@ -24,7 +24,8 @@ struct pipe {
     u64 head, tail;       /* bytes written and read since the beginning */
     u32 readers, writers;
     u32 reader_opens, writer_opens; /* how often: who waits for the other end sees a change */
-    struct waitq changed; /* anything above changed */
+    struct waitq data;    /* readers: there is more to read, or another number of writers */
+    struct waitq room;    /* writers: the same for them */
 };
 
 static const struct file_ops pipe_ops;
@@ -51,7 +52,8 @@ static struct pipe *pipe_new(void)
     }
     ref_init(&p->refs);
     mutex_init(&p->lock, "pipe", RANK_PIPE);
-    waitq_init(&p->changed);
+    waitq_init(&p->data);
+    waitq_init(&p->room);
     p->pages = PAGES_DEFAULT;
     return p;
 }
@@ -135,12 +137,12 @@ static ssize_t add_locked(struct pipe *p, struct uio *u)
 /* ---- reading and writing ---- */
 
 /* 0: go on; the lock is free while this sleeps. */
-static int sleep_until(struct pipe *p, bool (*ready)(const struct pipe *p, size_t n), size_t n)
+static int sleep_until(struct pipe *p, struct waitq *q, bool (*ready)(const struct pipe *p, size_t n), size_t n)
 {
     int err;
 
     mutex_unlock(&p->lock);
-    err = wait_event(&p->changed, ready(p, n), SLEEP_INTERRUPTIBLE, UINT64_MAX);
+    err = wait_event(q, ready(p, n), SLEEP_INTERRUPTIBLE, UINT64_MAX);
     mutex_lock(&p->lock);
     return err;
 }
@@ -171,11 +173,11 @@ static ssize_t pipe_read(struct file *f, struct uio *u, u64 *pos)
         else if (f->flags & O_NONBLOCK)
             n = -EAGAIN;
         else
-            n = sleep_until(p, can_read, 0);
+            n = sleep_until(p, &p->data, can_read, 0);
     }
     mutex_unlock(&p->lock);
     if (n > 0)
-        waitq_wake_all(&p->changed);
+        waitq_wake_all(&p->room);
     return n;
 }
 
@@ -195,12 +197,12 @@ static ssize_t pipe_write(struct file *f, struct uio *u, u64 *pos)
         else if (f->flags & O_NONBLOCK)
             n = -EAGAIN;
         else {
-            n = sleep_until(p, can_write, whole);
+            n = sleep_until(p, &p->room, can_write, whole);
             continue;
         }
         if (n > 0) {
             done += (size_t)n;
-            waitq_wake_all(&p->changed);
+            waitq_wake_all(&p->data);
         }
     }
     mutex_unlock(&p->lock);
@@ -212,12 +214,13 @@ static unsigned pipe_poll(struct file *f, struct poll_set *ps)
     struct pipe *p = f->priv;
     unsigned ready = 0;
 
-    poll_set_add(ps, &p->changed);
     if (f->readable) {
+        poll_set_add(ps, &p->data);
         ready |= used(p) > 0 ? POLLIN | POLLRDNORM : 0;
         ready |= p->writers == 0 && p->writer_opens > 0 ? POLLHUP : 0;
     }
     if (f->writable) {
+        poll_set_add(ps, &p->room);
         ready |= capacity(p) - used(p) >= PIPE_BUF ? POLLOUT | POLLWRNORM : 0;
         ready |= p->readers == 0 ? POLLERR : 0;
     }
@@ -269,6 +272,12 @@ static s64 pipe_fcntl(struct file *f, u32 cmd, u64 arg)
     return result;
 }
 
+static void wake_both(struct pipe *p)
+{
+    waitq_wake_all(&p->data);
+    waitq_wake_all(&p->room);
+}
+
 static void pipe_release(struct file *f)
 {
     struct pipe *p = f->priv;
@@ -283,7 +292,7 @@ static void pipe_release(struct file *f)
         p->head = p->tail = 0;
     }
     mutex_unlock(&p->lock);
-    waitq_wake_all(&p->changed);
+    wake_both(p);
     pipe_put(p);
 }
 
@@ -374,12 +383,12 @@ static int wait_for_partner(struct file *f, struct pipe *p)
     if (f->readable && p->writers == 0) {
         if (f->flags & O_NONBLOCK)
             return 0;
-        return wait_event(&p->changed, p->writer_opens != seen_writers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
+        return wait_event(&p->data, p->writer_opens != seen_writers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
     }
     if (f->writable && p->readers == 0) {
         if (f->flags & O_NONBLOCK)
             return -ENXIO;
-        return wait_event(&p->changed, p->reader_opens != seen_readers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
+        return wait_event(&p->room, p->reader_opens != seen_readers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
     }
     return 0;
 }
@@ -403,6 +412,6 @@ int pipe_open_fifo(struct file *f)
     p->reader_opens += f->readable;
     p->writer_opens += f->writable;
     mutex_unlock(&p->lock);
-    waitq_wake_all(&p->changed);
+    wake_both(p);
     return wait_for_partner(f, p);
 }

@@ -6,12 +6,6 @@
 #include "lib/errno.h"
 #include "vm/kmem.h"
 
-struct poll_set {
-    struct waiter *waiters;
-    unsigned count, size;
-    bool failed;
-};
-
 void poll_set_add(struct poll_set *ps, struct waitq *q)
 {
     if (!ps || ps->failed)
@@ -20,7 +14,10 @@ void poll_set_add(struct poll_set *ps, struct waitq *q)
         ps->failed = true;
         return;
     }
-    waiter_add(q, &ps->waiters[ps->count++], SLEEP_INTERRUPTIBLE);
+    if (ps->notify)
+        waiter_add_notify(q, &ps->waiters[ps->count++], ps->notify, ps->owner);
+    else
+        waiter_add(q, &ps->waiters[ps->count++], SLEEP_INTERRUPTIBLE);
 }
 
 /* One round: asks every file; how many are ready. ps is given in the first round only. */

@@ -2,6 +2,15 @@
 #pragma once
 #include "fs/file.h"
 
+/* The wait queues that poll handlers name. */
+struct poll_set {
+    struct waiter *waiters;
+    unsigned count, size;
+    bool failed;
+    void (*notify)(struct waiter *w); /* NULL: the running thread is woken */
+    void *owner;
+};
+
 struct poll_entry {
     struct file *file; /* NULL: none; revents is taken as it stands */
     unsigned events, revents;

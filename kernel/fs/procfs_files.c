@@ -1,4 +1,5 @@
 /* /proc/PID: where a process stands and which files it has open. */
+#include "fs/anon.h"
 #include "fs/procfs.h"
 #include "lib/string.h"
 
@@ -112,7 +113,7 @@ int proc_fd_follow(struct process *p, int fd, struct dentry **out)
     if (f && f->dentry)
         dentry_get(*out = f->dentry);
     else if (f)
-        err = f->vnode ? pipe_dentry(f, out) : -ENXIO;
+        err = anon_name(f) ? -ENXIO : pipe_dentry(f, out);
     if (f)
         file_put(f);
     return err;
@@ -128,7 +129,7 @@ ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n)
     if (f->dentry)
         len = dentry_path(f->dentry, root_dentry, buf, n);
     else
-        len = snprintf(buf, n, "%s:[%lu]", f->vnode ? "pipe" : "anon_inode", f->vnode ? f->vnode->ino : 0);
+        len = anon_name(f) ? snprintf(buf, n, "%s", anon_name(f)) : snprintf(buf, n, "pipe:[%lu]", f->vnode->ino);
     file_put(f);
     return MIN(len, (ssize_t)n);
 }

@@ -250,6 +250,15 @@ int fd_close(int fd)
     return 0;
 }
 
+int fd_give(struct file *f, bool cloexec)
+{
+    int fd = fd_alloc(f, 0, cloexec);
+
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
 int fd_get_cloexec(int fd)
 {
     struct file_table *t = table();

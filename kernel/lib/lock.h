@@ -39,6 +39,8 @@ enum lock_rank {
     RANK_CHECK = 5,       /* vm/check.c: one checker at a time */
     RANK_TTY_READ = 32,   /* a terminal's readers; a stream has no position lock */
     RANK_FS_RENAME = 20,  /* serialises renames of directories */
+    RANK_EPOLLS = 24,     /* the links between files and who watches them */
+    RANK_EPOLL = 26,      /* what one epoll watches */
     RANK_FILE = 30,       /* an open file's position */
     RANK_VNODE = 40,      /* a vnode; parent before child, two by address with mutex_lock_nested */
     RANK_PIPE = 45,
@@ -59,6 +61,8 @@ enum lock_rank {
     RANK_FUTEX = 145,
     RANK_PTABLE = 150,    /* one page-table page (struct page); parent before child by level */
     RANK_WAITQ = 160,
+    RANK_EPOLL_READY = 163, /* what may be ready: a wait queue's wake adds to it */
+    RANK_EPOLL_WAIT = 166,  /* who waits for that */
     RANK_SCHED = 170,     /* one CPU's run queue; two by CPU number */
     RANK_TIMER = 180,
     RANK_KSTACK = 185,    /* the cache of kernel stacks */

@@ -188,6 +188,8 @@ struct waiter {
     struct thread *thread;
     _Atomic u32 woken;
     unsigned kind; /* enum sleep_kind */
+    void (*notify)(struct waiter *w); /* instead of waking a thread; the queue is locked */
+    void *owner;   /* notify's */
 };
 void waitq_init(struct waitq *q);
 void waiter_add(struct waitq *q, struct waiter *w, unsigned kind);
@@ -195,7 +197,8 @@ void waiter_add(struct waitq *q, struct waiter *w, unsigned kind);
 int wait_block(struct waiter *w, u64 deadline_ns) __must_check;
 /* For one thread on several queues (poll): sleeps until any of the n was woken. */
 int wait_block_many(struct waiter *w, unsigned n, unsigned kind, u64 deadline_ns) __must_check;
-void waiter_remove(struct waiter *w);
+void waiter_add_notify(struct waitq *q, struct waiter *w, void (*notify)(struct waiter *w), void *owner);
+void waiter_remove(struct waiter *w); /* no wake of it is under way any more */
 void waitq_wake_one(struct waitq *q);
 void waitq_wake_all(struct waitq *q);
 /* The condition comes before a signal or the deadline: it may have done something (taken a lock, reaped a child). */

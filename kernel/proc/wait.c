@@ -17,13 +17,24 @@ void waitq_init(struct waitq *q)
     list_init(&q->waiters);
 }
 
-void waiter_add(struct waitq *q, struct waiter *w, unsigned kind)
+static void add(struct waitq *q, struct waiter *w)
 {
-    *w = (struct waiter){.q = q, .thread = current, .kind = kind};
     spin_lock(&q->lock);
     list_append(&q->waiters, &w->link);
     spin_unlock(&q->lock);
     atomic_thread_fence(memory_order_seq_cst); /* in the queue before the condition is looked at: mutex_unlock */
+}
+
+void waiter_add(struct waitq *q, struct waiter *w, unsigned kind)
+{
+    *w = (struct waiter){.q = q, .thread = current, .kind = kind};
+    add(q, w);
+}
+
+void waiter_add_notify(struct waitq *q, struct waiter *w, void (*notify)(struct waiter *w), void *owner)
+{
+    *w = (struct waiter){.q = q, .notify = notify, .owner = owner};
+    add(q, w);
 }
 
 void waiter_remove(struct waiter *w)
@@ -35,6 +46,10 @@ void waiter_remove(struct waiter *w)
 
 static void wake_locked(struct waiter *w)
 {
+    if (w->notify) {
+        w->notify(w);
+        return;
+    }
     atomic_store(&w->woken, 1);
     thread_wake(w->thread);
 }
@@ -48,7 +63,8 @@ void waitq_wake_one(struct waitq *q)
         if (atomic_load(&w->woken))
             continue; /* on its way already */
         wake_locked(w);
-        break;
+        if (!w->notify) /* who only takes note leaves it to the next */
+            break;
     }
     spin_unlock(&q->lock);
 }

@@ -1,4 +1,5 @@
-/* ppoll and pselect6. */
+/* ppoll, pselect6, epoll. */
+#include "fs/anon.h"
 #include "fs/poll.h"
 #include "lib/string.h"
 #include "proc/process.h"
@@ -224,4 +225,93 @@ SYSCALL(pselect6)
     }
     kmem_free(s.memory);
     return result;
+}
+
+/* ---- epoll ---- */
+
+#define EPOLL_CTL_ADD 1
+#define EPOLL_CTL_DEL 2
+#define EPOLL_CTL_MOD 3
+#define EPOLL_AT_ONCE 128u /* events that one call gives at most */
+
+SYSCALL(epoll_create1)
+{
+    struct file *f;
+    int err = a[0] & ~(u64)O_CLOEXEC ? -EINVAL : epoll_create(0, &f);
+
+    return err ? err : fd_give(f, a[0] & O_CLOEXEC);
+}
+
+static s64 control(struct file *ep, struct file *f, const u64 *a)
+{
+    struct epoll_event_abi e = {0};
+
+    if (!epoll_is(ep) || ep == f)
+        return -EINVAL;
+    if (a[1] != EPOLL_CTL_DEL && get_user(&e, a[3]))
+        return -EFAULT;
+    switch (a[1]) {
+    case EPOLL_CTL_ADD:
+        return epoll_add(ep, f, (int)a[2], e.events, e.data);
+    case EPOLL_CTL_DEL:
+        return epoll_delete(ep, f, (int)a[2]);
+    case EPOLL_CTL_MOD:
+        return epoll_modify(ep, f, (int)a[2], e.events, e.data);
+    default:
+        return -EINVAL;
+    }
+}
+
+SYSCALL(epoll_ctl)
+{
+    struct file *ep = fd_get((int)a[0]), *f = fd_get((int)a[2]);
+    s64 result = ep && f ? control(ep, f, a) : -EBADF;
+
+    if (ep)
+        file_put(ep);
+    if (f)
+        file_put(f);
+    return result;
+}
+
+static s64 epoll_wait(const u64 *a, u64 deadline)
+{
+    unsigned max = (unsigned)MIN(a[2], (u64)EPOLL_AT_ONCE);
+    struct epoll_event_abi *events;
+    struct file *ep;
+    s64 n;
+
+    if ((s32)a[2] <= 0)
+        return -EINVAL;
+    ep = fd_get((int)a[0]);
+    if (!ep)
+        return -EBADF;
+    events = epoll_is(ep) ? kmem_alloc(max * sizeof *events) : NULL;
+    n = events ? mask_from_user(a[4], a[5]) : epoll_is(ep) ? -ENOMEM : -EINVAL;
+    if (!n) {
+        n = epoll_collect(ep, events, max, deadline);
+        if (n > 0 && copy_to_user(a[1], events, (size_t)n * sizeof *events))
+            n = -EFAULT;
+        n = poll_done(n);
+        if (n == -ERESTARTNOHAND)
+            n = -EINTR; /* epoll_wait(2): whatever the handler's flags */
+    }
+    kmem_free(events);
+    file_put(ep);
+    return n;
+}
+
+SYSCALL(epoll_pwait)
+{
+    s32 ms = (s32)a[3];
+
+    return epoll_wait(a, ms < 0 ? UINT64_MAX : ms == 0 ? 0 : time_deadline((u64)ms * 1000000));
+}
+
+SYSCALL(epoll_pwait2)
+{
+    u64 deadline;
+    int err = deadline_from_user(a[3], &deadline);
+
+    return err ? err : epoll_wait(a, deadline);
 }

@@ -11,7 +11,7 @@
 #include "lib/types.h"
 
 struct trapframe;
-void syscall_init(void), time_init(void);
+void syscall_init(void), time_init(void), memfd_init(void);
 void syscall_dispatch(struct trapframe *tf); /* interrupts on */
 
 #define SYSCALL(name)           \

@@ -1,14 +1,14 @@
 /* Linux's system-call numbers of this machine (asm-generic/unistd.h): X(number, name). */
 #pragma once
 #define MACHINE_SYSCALLS(X)                                                                                           \
-    X(17, getcwd) X(23, dup) X(24, dup3)     \
+    X(17, getcwd) X(19, eventfd2) X(20, epoll_create1) X(21, epoll_ctl) X(22, epoll_pwait) X(23, dup) X(24, dup3)     \
     X(25, fcntl) X(29, ioctl) X(32, flock) X(33, mknodat) X(34, mkdirat) X(35, unlinkat) X(36, symlinkat)             \
     X(37, linkat) X(39, umount2) X(40, mount) X(43, statfs) X(44, fstatfs) X(45, truncate) X(46, ftruncate)           \
     X(47, fallocate) X(48, faccessat) X(49, chdir) X(50, fchdir) X(51, chroot) X(52, fchmod) X(53, fchmodat)          \
     X(54, fchownat) X(55, fchown) X(56, openat) X(57, close) X(59, pipe2) X(61, getdents64) X(62, lseek) X(63, read)  \
     X(64, write) X(65, readv) X(66, writev) X(67, pread64) X(68, pwrite64) X(69, preadv) X(70, pwritev)               \
     X(71, sendfile) X(72, pselect6) X(73, ppoll) X(78, readlinkat) X(79, newfstatat) X(80, fstat) X(81, sync)         \
-    X(82, fsync) X(83, fdatasync) X(88, utimensat) X(90, capget) X(91, capset) X(93, exit) X(94, exit_group)          \
+    X(82, fsync) X(83, fdatasync) X(85, timerfd_create) X(86, timerfd_settime) X(87, timerfd_gettime) X(88, utimensat) X(90, capget) X(91, capset) X(93, exit) X(94, exit_group)          \
     X(95, waitid) X(96, set_tid_address) X(98, futex) X(99, set_robust_list) X(100, get_robust_list)                  \
     X(101, nanosleep) X(102, getitimer) X(103, setitimer) X(112, clock_settime) X(113, clock_gettime)                 \
     X(114, clock_getres) X(115, clock_nanosleep) X(116, syslog) X(118, sched_setparam) X(119, sched_setscheduler)     \
@@ -25,6 +25,6 @@
     X(179, sysinfo) X(214, brk) X(215, munmap) X(216, mremap) X(220, clone) X(221, execve) X(222, mmap)               \
     X(223, fadvise64) X(226, mprotect) X(227, msync) X(228, mlock) X(229, munlock) X(230, mlockall)                   \
     X(231, munlockall) X(232, mincore) X(233, madvise) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
-    X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(281, execveat)        \
+    X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
     X(283, membarrier) X(285, copy_file_range) X(291, statx) X(435, clone3) X(436, close_range) X(437, openat2)       \
-    X(439, faccessat2)
+    X(439, faccessat2) X(441, epoll_pwait2)
