@@ -134,6 +134,13 @@ struct dentry *fs_root_get(void), *fs_cwd_get(void); /* the running process's, w
 
 /* ---- pipes, memory files ---- */
 int pipe_create(struct file **reader, struct file **writer, u32 flags) __must_check;
+bool pipe_is(const struct file *f);
+/* Bytes that fit now: waits until some do, or does not (-EAGAIN); -EPIPE, -ERESTARTSYS. */
+ssize_t pipe_wait_room(struct file *f, bool wait) __must_check;
+/* Copies up to n bytes without taking them out; 0: the end; -EAGAIN, -ERESTARTSYS. After a result above 0 nobody else reads
+ * until pipe_consume has said how many of them are taken. */
+ssize_t pipe_peek(struct file *f, void *buf, size_t n, bool wait) __must_check;
+void pipe_consume(struct file *f, size_t n);
 /* A dentry for a pipe that has none, for /proc/PID/fd: opening it opens the pipe. */
 int pipe_dentry(struct file *f, struct dentry **out) __must_check;
 void pipe_drop_fifo(struct vnode *v); /* the FIFO itself goes */

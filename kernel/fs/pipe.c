@@ -23,6 +23,7 @@ struct pipe {
     u32 pages;
     u64 head, tail;       /* bytes written and read since the beginning */
     u32 readers, writers;
+    bool claimed;         /* pipe_peek's caller is about to take what lies first */
     u32 reader_opens, writer_opens; /* how often: who waits for the other end sees a change */
     struct waitq data;    /* readers: there is more to read, or another number of writers */
     struct waitq room;    /* writers: the same for them */
@@ -88,6 +89,19 @@ static char *at(struct pipe *p, u64 position, size_t *room)
     return (char *)page_data(*page) + position % PAGE_SIZE;
 }
 
+/* An idle pipe keeps one page at most. */
+static void drop_spare(struct pipe *p)
+{
+    if (used(p) > 0)
+        return;
+    p->head = p->tail = 0;
+    for (u32 i = 1; i < p->pages; i++)
+        if (p->page[i]) {
+            page_put(p->page[i]);
+            p->page[i] = NULL;
+        }
+}
+
 static ssize_t take_locked(struct pipe *p, struct uio *u)
 {
     size_t done = 0;
@@ -103,14 +117,7 @@ static ssize_t take_locked(struct pipe *p, struct uio *u)
         if (moved < part)
             return done ? (ssize_t)done : -EFAULT;
     }
-    if (used(p) == 0) { /* an idle pipe keeps one page at most */
-        p->head = p->tail = 0;
-        for (u32 i = 1; i < p->pages; i++)
-            if (p->page[i]) {
-                page_put(p->page[i]);
-                p->page[i] = NULL;
-            }
-    }
+    drop_spare(p);
     return (ssize_t)done;
 }
 
@@ -150,7 +157,7 @@ static int sleep_until(struct pipe *p, struct waitq *q, bool (*ready)(const stru
 static bool can_read(const struct pipe *p, size_t n)
 {
     (void)n;
-    return used(p) > 0 || p->writers == 0;
+    return !p->claimed && (used(p) > 0 || p->writers == 0);
 }
 
 static bool can_write(const struct pipe *p, size_t n)
@@ -167,8 +174,8 @@ static ssize_t pipe_read(struct file *f, struct uio *u, u64 *pos)
     if (u->left == 0)
         return 0;
     mutex_lock(&p->lock);
-    while (n == 0 && !(used(p) == 0 && p->writers == 0)) {
-        if (used(p) > 0)
+    while (n == 0 && (p->claimed || !(used(p) == 0 && p->writers == 0))) {
+        if (!p->claimed && used(p) > 0)
             n = take_locked(p, u);
         else if (f->flags & O_NONBLOCK)
             n = -EAGAIN;
@@ -207,6 +214,81 @@ static ssize_t pipe_write(struct file *f, struct uio *u, u64 *pos)
     }
     mutex_unlock(&p->lock);
     return done ? (ssize_t)done : n;
+}
+
+static void wake_both(struct pipe *p)
+{
+    waitq_wake_all(&p->data);
+    waitq_wake_all(&p->room);
+}
+
+ssize_t pipe_wait_room(struct file *f, bool wait)
+{
+    struct pipe *p = f->priv;
+    ssize_t n = 0;
+
+    mutex_lock(&p->lock);
+    while (n == 0) {
+        if (p->readers == 0)
+            n = -EPIPE;
+        else if (capacity(p) > used(p))
+            n = (ssize_t)(capacity(p) - used(p));
+        else
+            n = wait ? sleep_until(p, &p->room, can_write, 1) : -EAGAIN;
+    }
+    mutex_unlock(&p->lock);
+    return n;
+}
+
+/* From the tail on, in one piece of the ring after the other; locked. */
+static size_t copy_out(struct pipe *p, char *buf, size_t n)
+{
+    size_t done = 0;
+
+    n = MIN(n, used(p));
+    while (done < n) {
+        size_t left, part;
+        const char *src = at(p, p->tail + done, &left);
+
+        part = MIN(left, n - done);
+        memcpy(buf + done, src, part);
+        done += part;
+    }
+    return done;
+}
+
+ssize_t pipe_peek(struct file *f, void *buf, size_t n, bool wait)
+{
+    struct pipe *p = f->priv;
+    ssize_t done = 0;
+
+    mutex_lock(&p->lock);
+    while (done == 0 && (p->claimed || !(used(p) == 0 && p->writers == 0))) {
+        if (!p->claimed && used(p) > 0)
+            done = (ssize_t)copy_out(p, buf, n);
+        else
+            done = wait ? sleep_until(p, &p->data, can_read, 0) : -EAGAIN;
+    }
+    p->claimed |= done > 0;
+    mutex_unlock(&p->lock);
+    return done;
+}
+
+void pipe_consume(struct file *f, size_t n)
+{
+    struct pipe *p = f->priv;
+
+    mutex_lock(&p->lock);
+    p->claimed = false;
+    p->tail += n;
+    drop_spare(p);
+    mutex_unlock(&p->lock);
+    wake_both(p);
+}
+
+bool pipe_is(const struct file *f)
+{
+    return f->ops == &pipe_ops;
 }
 
 static unsigned pipe_poll(struct file *f, struct poll_set *ps)
@@ -270,12 +352,6 @@ static s64 pipe_fcntl(struct file *f, u32 cmd, u64 arg)
     result = resize(p, arg);
     mutex_unlock(&p->lock);
     return result;
-}
-
-static void wake_both(struct pipe *p)
-{
-    waitq_wake_all(&p->data);
-    waitq_wake_all(&p->room);
 }
 
 static void pipe_release(struct file *f)

@@ -3,6 +3,7 @@
 #include "fs/lock.h"
 #include "lib/string.h"
 #include "proc/process.h"
+#include "sys/misc.h"
 #include "sys/syscall.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
@@ -131,7 +132,7 @@ SYSCALL(pipe2)
 /* ---- reading and writing ---- */
 
 /* Writing into a pipe that nobody reads any more is also a signal. */
-static ssize_t written(ssize_t n)
+ssize_t sys_written(ssize_t n)
 {
     if (n == -EPIPE)
         signal_send_thread(current, SIGPIPE, NULL);
@@ -186,7 +187,7 @@ static ssize_t do_write(int fd, struct uio *u, enum where where, s64 pos)
     if (!n)
         n = where == AT ? file_pwrite(f, u, (u64)pos) : file_write(f, u);
     file_put(f);
-    return written(n);
+    return sys_written(n);
 }
 
 static struct uio plain(const u64 *a)
@@ -274,84 +275,6 @@ SYSCALL(lseek)
     }
     file_put(f);
     return to;
-}
-
-/* ---- copying between files: through a page, which holds what could not be written ---- */
-
-struct copy {
-    struct file *in, *out;
-    u64 *in_pos, *out_pos; /* NULL: the file's own position */
-};
-
-static ssize_t copy_some(struct copy *c, void *buf, size_t n)
-{
-    struct uio u;
-    ssize_t got, put;
-
-    uio_init_kernel(&u, buf, n);
-    got = c->in_pos ? file_pread(c->in, &u, *c->in_pos) : file_read(c->in, &u);
-    if (got <= 0)
-        return got;
-    uio_init_kernel(&u, buf, (size_t)got);
-    put = c->out_pos ? file_pwrite(c->out, &u, *c->out_pos) : file_write(c->out, &u);
-    if (put < got && !c->in_pos && !c->in->stream) /* what was not written is read again */
-        c->in->pos -= (u64)(got - MAX(put, 0l));
-    if (put > 0 && c->in_pos)
-        *c->in_pos += (u64)put;
-    if (put > 0 && c->out_pos)
-        *c->out_pos += (u64)put;
-    return put;
-}
-
-static s64 copy_all(struct copy *c, u64 count)
-{
-    struct page *p = page_alloc(PAGE_KERNEL, 0);
-    u64 done = 0;
-    ssize_t n = 0;
-
-    if (!p)
-        return -ENOMEM;
-    while (done < count && (n = copy_some(c, page_data(p), MIN(count - done, PAGE_SIZE))) > 0) {
-        done += (u64)n;
-        if (signal_pending() || (c->in->stream && n < (ssize_t)PAGE_SIZE))
-            break; /* what a stream has just now: to ask again could wait, or take its end away unseen */
-    }
-    page_put(p);
-    return done ? (s64)done : written(n);
-}
-
-static s64 copy_files(int in, vaddr_t in_pos, int out, vaddr_t out_pos, u64 count)
-{
-    struct copy c = {fd_get(in), fd_get(out), NULL, NULL};
-    u64 positions[2] = {0, 0};
-    s64 n = c.in && c.out ? 0 : -EBADF;
-
-    if (!n && ((in_pos && get_user(&positions[0], in_pos)) || (out_pos && get_user(&positions[1], out_pos))))
-        n = -EFAULT;
-    if (!n && ((in_pos && c.in->stream) || (out_pos && c.out->stream)))
-        n = -ESPIPE;
-    if (!n) {
-        c.in_pos = in_pos ? &positions[0] : NULL;
-        c.out_pos = out_pos ? &positions[1] : NULL;
-        n = copy_all(&c, count);
-    }
-    if (n > 0 && ((in_pos && put_user(in_pos, &positions[0])) || (out_pos && put_user(out_pos, &positions[1]))))
-        n = -EFAULT;
-    if (c.in)
-        file_put(c.in);
-    if (c.out)
-        file_put(c.out);
-    return n;
-}
-
-SYSCALL(sendfile)
-{
-    return copy_files((int)a[1], a[2], (int)a[0], 0, MIN(a[3], 0x7ffff000ul));
-}
-
-SYSCALL(copy_file_range)
-{
-    return a[5] ? -EINVAL : copy_files((int)a[0], a[1], (int)a[2], a[3], MIN(a[4], 0x7ffff000ul));
 }
 
 /* ---- fcntl ---- */

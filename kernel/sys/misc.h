@@ -10,3 +10,5 @@ int system_hostname_set(const char *name, unsigned long n); /* 0 or -EINVAL */
 #define LOAD_ONE 65536ul /* one thread; the unit of sysinfo(2), too */
 void load_init(void);
 void load_average(unsigned long load[3]);
+/* A result of writing: into a pipe that nobody reads any more is also a signal. */
+ssize_t sys_written(ssize_t n);
