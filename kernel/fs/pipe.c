@@ -449,12 +449,12 @@ void pipe_drop_fifo(struct vnode *v)
         pipe_put(v->priv);
 }
 
-/* Each end waits for the other, unless told not to. */
+/* Each end of a FIFO waits for the other, unless told not to. A pipe that is opened anew through /proc does not. */
 static int wait_for_partner(struct file *f, struct pipe *p)
 {
     u32 seen_readers = p->reader_opens, seen_writers = p->writer_opens;
 
-    if (f->readable && f->writable)
+    if ((f->readable && f->writable) || f->vnode->sb == &pipefs)
         return 0;
     if (f->readable && p->writers == 0) {
         if (f->flags & O_NONBLOCK)
@@ -475,7 +475,7 @@ int pipe_open_fifo(struct file *f)
 
     if (!p)
         return -ENOMEM;
-    if (f->writable && !f->readable && (f->flags & O_NONBLOCK) && p->readers == 0) {
+    if (f->writable && !f->readable && (f->flags & O_NONBLOCK) && p->readers == 0 && f->vnode->sb != &pipefs) {
         pipe_put(p);
         return -ENXIO;
     }

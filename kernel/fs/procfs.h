@@ -34,6 +34,7 @@ struct proc_entry {
     int (*show)(struct text *t, struct process *p);                             /* a file */
     int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* NULL: of the whole process */
     int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
+    ssize_t (*read)(struct process *p, struct uio *u, u64 *pos);                /* a file that is no text; instead of show */
     ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
     int (*follow)(struct process *p, struct dentry **out);                      /* … and where it leads */
     const struct proc_entry *children;                                          /* a directory: ends with a NULL name */
@@ -59,6 +60,8 @@ int proc_show_mounts(struct text *t, struct process *p);
 /* ---- procfs_memory.c ---- */
 int proc_show_cmdline(struct text *t, struct process *p), proc_show_environ(struct text *t, struct process *p);
 int proc_show_maps(struct text *t, struct process *p), proc_show_smaps(struct text *t, struct process *p);
+int proc_show_smaps_rollup(struct text *t, struct process *p);
+ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos);
 
 /* ---- procfs_files.c: exe, cwd, root, descriptors ---- */
 ssize_t proc_exe_link(struct process *p, char *buf, size_t n), proc_cwd_link(struct process *p, char *buf, size_t n);

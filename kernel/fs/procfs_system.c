@@ -326,6 +326,13 @@ static int mounts_follow(struct process *p, struct dentry **out)
     return path_lookup(AT_FDCWD, path, PATH_KERNEL, out);
 }
 
+static int show_mmap_min_addr(struct text *t, struct process *p)
+{
+    (void)p;
+    text_add(t, "%lu\n", VM_LOW);
+    return 0;
+}
+
 #define FILE_MODE (S_IFREG | 0444)
 #define DIR_MODE (S_IFDIR | 0555)
 static const struct proc_entry random_entries[] = {
@@ -344,6 +351,7 @@ static const struct proc_entry kernel_entries[] = {
     {.name = "random", .mode = DIR_MODE, .children = random_entries},
     {.name = NULL}};
 static const struct proc_entry vm_entries[] = {
+    {.name = "mmap_min_addr", .mode = FILE_MODE, .show = show_mmap_min_addr},
     {.name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit},
     {.name = "check", .mode = S_IFREG | 0644, .write_unlocked = true, .show = show_check, .write = write_check},
     {.name = NULL}};

@@ -111,8 +111,11 @@ static ssize_t read_locked(struct file *f, struct uio *u, u64 *pos)
 
 static ssize_t proc_read(struct file *f, struct uio *u, u64 *pos)
 {
+    const struct proc_node *node = f->vnode->priv;
     ssize_t n;
 
+    if (node->kind == PROC_ENTRY && node->entry->read)
+        return node->entry->read(node->process, u, pos);
     mutex_lock(&f->vnode->lock);
     n = read_locked(f, u, pos);
     mutex_unlock(&f->vnode->lock);

@@ -121,7 +121,24 @@ static s64 check_mapped(vaddr_t start, u64 len)
 
 enum { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_DONTFORK = 10,
        MADV_DOFORK = 11, MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15,
-       MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20, MADV_PAGEOUT = 21 };
+       MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20, MADV_PAGEOUT = 21, MADV_POPULATE_READ = 22,
+       MADV_POPULATE_WRITE = 23 };
+
+/* MADV_POPULATE_READ, _WRITE: every region must permit that by name. */
+static s64 populate(vaddr_t start, u64 len, bool write)
+{
+    vaddr_t end = start + ROUND_UP(len, PAGE_SIZE);
+    struct region r;
+
+    for (vaddr_t va = start; va < end; va = r.end) {
+        if (!vm_region_find(current->vm, va, &r))
+            return -ENOMEM;
+        vm_region_release(&r);
+        if (!(r.flags & (write ? VM_WRITE : VM_READ)))
+            return -EINVAL;
+    }
+    return vm_populate(current->vm, start, end - start, write);
+}
 
 SYSCALL(madvise)
 {
@@ -131,6 +148,9 @@ SYSCALL(madvise)
     case MADV_DONTNEED:
     case MADV_FREE:
         return err ? err : gave_back(vm_discard(current->vm, a[0], a[1]));
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+        return err ? err : populate(a[0], a[1], (int)a[2] == MADV_POPULATE_WRITE);
     case MADV_NORMAL:
     case MADV_RANDOM:
     case MADV_SEQUENTIAL:

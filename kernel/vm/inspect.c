@@ -37,6 +37,41 @@ u64 vm_resident(struct vmspace *vm, vaddr_t start, vaddr_t end)
     return count;
 }
 
+struct vm_page_info vm_page_look(struct vmspace *vm, vaddr_t va)
+{
+    struct vm_page_info info = {0};
+    struct pt_path path;
+
+    mutex_lock(&vm->lock);
+    pt_find(vm, va, &path);
+    if (!pte_is_empty(path.leaf)) {
+        struct page *p = pte_page(path.leaf);
+
+        info.present = true;
+        info.zero = p == page_zero;
+        info.object = p->kind == PAGE_OBJECT;
+        info.exclusive = !path.shared && page_refs(p) == 1;
+        info.frame = page_paddr(p).pa >> PAGE_SHIFT;
+    }
+    mutex_unlock(&vm->lock);
+    return info;
+}
+
+vaddr_t vm_next_page(struct vmspace *vm, vaddr_t va, vaddr_t end)
+{
+    mutex_lock(&vm->lock);
+    while (va < end) {
+        struct pt_path path;
+
+        pt_find(vm, va, &path);
+        if (!pte_is_empty(path.leaf))
+            break;
+        va = path.table ? va + PAGE_SIZE : ROUND_DOWN(va, pt_span(1)) + pt_span(1); /* no leaf table: nothing in all its span */
+    }
+    mutex_unlock(&vm->lock);
+    return MIN(va, end);
+}
+
 /* Copies within one page; it is faulted in first. False: not readable. */
 static bool read_page(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
 {

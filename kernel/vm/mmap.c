@@ -213,6 +213,26 @@ static void populate(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
             return;
 }
 
+int vm_populate(struct vmspace *vm, vaddr_t start, u64 len, bool write)
+{
+    for (vaddr_t va = start; va < start + len; va += PAGE_SIZE) {
+        switch (vm_fault_wholly(vm, va, write ? FAULT_WRITE : FAULT_READ)) {
+        case FAULT_SEGV_MAPERR:
+            return -ENOMEM;
+        case FAULT_OOM:
+            return -ENOMEM;
+        case FAULT_SEGV_ACCERR:
+        case FAULT_BUS:
+            return -EFAULT;
+        default:
+            break;
+        }
+        if (signal_fatal_pending())
+            return -EINTR;
+    }
+    return 0;
+}
+
 s64 vm_map(struct vmspace *vm, const struct map_request *q)
 {
     u64 len = ROUND_UP(q->len, PAGE_SIZE);

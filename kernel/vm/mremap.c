@@ -8,12 +8,14 @@
 
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
+#define MREMAP_DONTUNMAP 4u
 
 struct remap {
     struct vmspace *vm;
     struct region reg; /* the one that covers the old range */
     vaddr_t old, to;
     u64 old_len, new_len;
+    bool keep_old; /* the old range stays mapped */
 };
 
 /* The region as it will stand at `at`, new_len long. */
@@ -86,7 +88,9 @@ static int moved_regions(const struct remap *m, struct region_node **out)
     struct region_node *without, *cleared;
     int err;
 
-    if (region_remove(m->vm->regions, m->old, m->old + m->old_len, &without))
+    if (m->keep_old)
+        without = region_tree_get(m->vm->regions);
+    else if (region_remove(m->vm->regions, m->old, m->old + m->old_len, &without))
         return -ENOMEM;
     err = region_remove(without, m->to, m->to + m->new_len, &cleared);
     region_tree_put(without);
@@ -142,6 +146,18 @@ static s64 remap_grow(struct remap *m, unsigned flags)
     return m->to ? move(m) : -ENOMEM;
 }
 
+/* Where the hint says if that is free; the old place stays mapped, and empty. */
+static s64 remap_keeping(struct remap *m, unsigned flags)
+{
+    if (m->vm->mapped_pages + (m->new_len >> PAGE_SHIFT) > m->vm->as_limit >> PAGE_SHIFT)
+        return -ENOMEM;
+    m->keep_old = true;
+    if (flags & MREMAP_FIXED)
+        return remap_fixed(m);
+    m->to = region_find_gap(m->vm->regions, m->vm->mmap_low, m->vm->mmap_top, m->new_len);
+    return m->to ? move(m) : -ENOMEM;
+}
+
 static s64 remap_locked(struct remap *m, unsigned flags)
 {
     const struct region *r = region_find(m->vm->regions, m->old);
@@ -152,6 +168,8 @@ static s64 remap_locked(struct remap *m, unsigned flags)
     if (m->new_len > m->old_len &&
         m->vm->mapped_pages + ((m->new_len - m->old_len) >> PAGE_SHIFT) > m->vm->as_limit >> PAGE_SHIFT)
         return -ENOMEM;
+    if (flags & MREMAP_DONTUNMAP)
+        return remap_keeping(m, flags);
     if (flags & MREMAP_FIXED)
         return remap_fixed(m);
     if (m->new_len > m->old_len)
@@ -166,9 +184,11 @@ s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned
     struct remap m = {.vm = vm, .old = old, .to = new_addr};
     s64 result;
 
-    if (old % PAGE_SIZE || new_len == 0 || old_len == 0 || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
+    if (old % PAGE_SIZE || new_len == 0 || old_len == 0 || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return -EINVAL;
-    if ((flags & MREMAP_FIXED) && !(flags & MREMAP_MAYMOVE))
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE))
+        return -EINVAL;
+    if ((flags & MREMAP_DONTUNMAP) && old_len != new_len)
         return -EINVAL;
     if (new_len > USER_TOP || old_len > USER_TOP || old > USER_TOP)
         return new_len > USER_TOP ? -ENOMEM : -EINVAL;

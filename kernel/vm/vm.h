@@ -202,6 +202,19 @@ void vm_region_release(struct region *r);
 /* Resident pages in [start, end): for /proc. Exact for a part, leaf by leaf; for all of user space as the leaf tables
  * count, with mappings of the page of zeros among them. Takes vm->lock. */
 u64 vm_resident(struct vmspace *vm, vaddr_t start, vaddr_t end);
+/* What lies at va, for /proc: no page is brought in. Takes vm->lock. */
+struct vm_page_info {
+    bool present;   /* an entry leads to a page, whether or not the CPU may go there now */
+    bool object;    /* the page is an object's: a file's or shared memory's */
+    bool exclusive; /* nobody else's: one entry, in tables that are this address space's alone */
+    bool zero;      /* the common page of zeros */
+    u64 frame;      /* page number in physical memory */
+};
+struct vm_page_info vm_page_look(struct vmspace *vm, vaddr_t va);
+vaddr_t vm_next_page(struct vmspace *vm, vaddr_t va, vaddr_t end); /* the first from va on that is present, or end */
+/* What madvise(MADV_POPULATE_READ, _WRITE) does: 0, -EFAULT (not permitted, or beyond a file), -ENOMEM (not mapped), or
+ * -EINTR when the caller is being killed. */
+int vm_populate(struct vmspace *vm, vaddr_t start, u64 len, bool write) __must_check;
 /* Memory of any address space, through faults in software (for /proc/PID/cmdline). Returns bytes copied. */
 size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n);
 

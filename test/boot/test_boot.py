@@ -157,6 +157,29 @@ def test_strict_promises_are_kept(fork):
     assert status == 0 and b"4 rounds, all bytes whole" in out, (out, err[-2000:])
 
 
+@pytest.mark.parametrize("fork", ["share", "eager"])
+def test_pagemap_and_smaps(fork):
+    status, out, err = run("pagemap", options=["--debug", "--append", f"vm.fork={fork}", *program("pagemap")])
+    assert status == 0 and b"1..18" in out, (out.decode(), err[-2000:])
+
+
+DEBIAN = {
+    "bash": (["bash", "-c", "a=(1 2 3); echo ${#a[@]} ${BASH_VERSINFO[0]}; diff <(echo x) <(echo x) && echo same"], "3 5\nsame\n"),
+    "lua5.4": (["lua5.4", "-e", "print(6*7); local f = io.popen('echo hi'); print(f:read())"], "42\nhi\n"),
+    "sqlite3": (["sqlite3", "/tmp/db", "pragma journal_mode=wal; create table t(a); insert into t values(1),(41); "
+                 "select sum(a) from t; pragma integrity_check;"], "wal\n42\nok\n"),
+    "python3": (["python3", "-c", "import threading, subprocess, json\nt = threading.Thread(target=lambda: print('thread', flush=True))\n"
+                 "t.start(); t.join()\nprint(subprocess.run(['echo', json.dumps([1])], capture_output=True).stdout)"],
+                "thread\nb'[1]\\n'\n")}
+
+
+@pytest.mark.parametrize("package", list(DEBIAN))
+def test_debian_programs(package):
+    """Dynamic programs as Debian has them; fetched when they are first asked for."""
+    words, out = DEBIAN[package]
+    check(words, out, options=["--packages", package, "--cpus", "4"], limit=100)
+
+
 @pytest.mark.parametrize("cpus", ["1", "4"])
 def test_storm_of_forks(cpus):
     status, out, err = run("storm", "10", limit=120,

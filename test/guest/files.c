@@ -97,7 +97,7 @@ static void descriptors(void)
 
 static void pipes(void)
 {
-    static char big[100000];
+    static char big[100000], name[32];
     struct pollfd p;
     int fd[2], status;
     long sum = 0;
@@ -117,6 +117,10 @@ static void pipes(void)
     ok(n == 0 && sum == (long)sizeof big && status == 0, "100,000 bytes through it, then its end");
     ok(poll(&p, 1, 0) == 1 && (p.revents & POLLHUP), "POLLHUP");
     close(fd[0]);
+    ok(pipe(fd) == 0 && write(fd[1], "left", 4) == 4 && close(fd[1]) == 0 && snprintf(name, sizeof name, "/proc/self/fd/%d", fd[0]) > 0 &&
+           (fd[1] = open(name, O_RDONLY)) >= 0 && read(fd[1], big, 10) == 4 && read(fd[1], big, 10) == 0,
+       "a pipe is opened anew through /proc, also when nobody writes any more");
+    close(fd[0]), close(fd[1]);
     signal(SIGPIPE, SIG_IGN);
     ok(pipe(fd) == 0 && close(fd[0]) == 0 && write(fd[1], "x", 1) == -1 && errno == EPIPE, "EPIPE");
     close(fd[1]);

@@ -82,6 +82,26 @@ static void breaks(void)
     ok(sbrk(-100 * (long)PAGE) == start + 100 * PAGE && sbrk(0) == start, "and back");
 }
 
+static void moving_without_unmapping(void)
+{
+    char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q, *at;
+
+    memset(p, 'x', 4 * 4096);
+    q = mremap(p, 4 * 4096, 4 * 4096, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */);
+    ok(q != MAP_FAILED && q != p && q[0] == 'x' && q[4 * 4096 - 1] == 'x', "MREMAP_DONTUNMAP moves the pages");
+    ok(p[0] == 0 && p[4 * 4096 - 1] == 0, "and leaves the mapping, empty");
+    p[0] = 'y';
+    ok(q[0] == 'x', "they are two");
+    at = mmap(NULL, 4 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ok(mremap(q, 4 * 4096, 4 * 4096, MREMAP_MAYMOVE | MREMAP_FIXED | 4, at) == at && at[4096] == 'x' && q[4096] == 0, "to a place");
+    ok(mremap(p, 4 * 4096, 4 * 4096, 4) == MAP_FAILED && errno == EINVAL &&
+           mremap(p, 4096, 2 * 4096, MREMAP_MAYMOVE | 4) == MAP_FAILED && errno == EINVAL,
+       "what is refused");
+    munmap(p, 4 * 4096);
+    munmap(q, 4 * 4096);
+    munmap(at, 4 * 4096);
+}
+
 int main(void)
 {
     zeroed();
@@ -89,5 +109,6 @@ int main(void)
     file_pages();
     errors();
     breaks();
+    moving_without_unmapping();
     return done();
 }
