@@ -99,7 +99,7 @@ static int check_open(struct vnode *v, u32 flags)
 
     if (is_dir && (flags & FILE_EXEC))
         return -EACCES;
-    if (is_dir && (what & 2))
+    if (is_dir && ((what & 2) || (flags & O_CREAT)))
         return -EISDIR;
     if (!is_dir && (flags & O_DIRECTORY))
         return -ENOTDIR;

@@ -14,7 +14,9 @@
 #include "proc/process.h"
 #include "proc/wait4.h"
 #include "sys/syscall.h"
+#include "vm/count.h"
 #include "vm/kmem.h"
+#include "vm/page.h"
 #include "vm/uaccess.h"
 #include "vm/vmspace.h"
 
@@ -89,6 +91,7 @@ static int build(struct vmspace *vm, const struct exec_program *p, struct exec_s
 
 /* ---- memory ---- */
 
+#define HEAP_TOP (USER_TOP - 2 * PAGE_SIZE) /* xv6 has its trapframe and trampoline there */
 #define SBRK_LAZY 2 /* releases from 2025; older programs leave anything in the second argument */
 
 static bool fault_in(struct vmspace *vm, vaddr_t start, vaddr_t end)
@@ -99,6 +102,19 @@ static bool fault_in(struct vmspace *vm, vaddr_t start, vaddr_t end)
     return true;
 }
 
+/*
+ * Is there so much for a program? A sixteenth of memory is the kernel's, whether or not it has taken
+ * it: xv6's tests count what they get before and after, and the kernel's caches are none of their business.
+ */
+static bool room(u64 pages)
+{
+    u64 freed = vm_counter_read(VMC_pgfree_kernel), taken = vm_counter_read(VMC_pgalloc_kernel);
+    struct page_stats s;
+
+    page_stats(&s);
+    return s.free + (taken > freed ? taken - freed : 0) >= pages + s.total / 16;
+}
+
 /* No other thread changes this address space. */
 static s64 xv6_sbrk(const u64 *a)
 {
@@ -107,7 +123,11 @@ static s64 xv6_sbrk(const u64 *a)
     vaddr_t from = ROUND_UP(old, PAGE_SIZE), to = ROUND_UP(new, PAGE_SIZE);
     int err = 0;
 
-    if (new > USER_TOP)
+    if ((s32)a[0] < 0 && new > old)
+        return (s64)old; /* less than nothing: as xv6 has it, nothing happens */
+    if (new > HEAP_TOP)
+        return -ENOMEM;
+    if (to > from && (u32)a[1] != SBRK_LAZY && !room((to - from) >> PAGE_SHIFT))
         return -ENOMEM;
     if (to > from) {
         err = map(vm, from, to, PROT_READ | PROT_WRITE);
@@ -289,7 +309,7 @@ static s64 open_file(const char *path, const u64 *a)
     int fd;
 
     flags |= (mode & 0x200 ? O_CREAT : 0) | (mode & 0x400 ? O_TRUNC : 0);
-    fd = file_open(AT_FDCWD, path, flags | O_NOCTTY, 0666, &f);
+    fd = file_open(AT_FDCWD, path, flags | O_NOCTTY, 0777, &f);
     if (fd)
         return fd;
     fd = fd_alloc(f, 0, false);
@@ -386,6 +406,8 @@ static s64 write_file(struct file *f, const u64 *a)
 
     if (n < 0)
         return -EINVAL;
+    if (n > 0 && f->vnode && (f->vnode->mode & S_IFMT) == S_IFREG && f->pos > vnode_size(f->vnode))
+        return -EINVAL; /* files have no holes */
     uio_init_user(&u, a[1], (size_t)n);
     done = file_write(f, &u);
     return done >= 0 && done < n ? -ENOSPC : done;
