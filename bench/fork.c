@@ -8,7 +8,7 @@
  *   fork.exec       fork, exec of this small static program, wait
  *   vfork.exec      the same with vfork
  *   spawn.exec      the same with posix_spawn
- * and each with .regions and .files behind the name.
+ * and each with .regions and .files behind the name; munmap.regions: munmap of them all.
  *
  * fork [MAX_MIB [REGIONS [FILES]]], each 0 for nothing of the kind
  */
@@ -124,6 +124,20 @@ static long next_count(long n, long max)
     return n * 10 <= max || n == max ? n * 10 : max;
 }
 
+/* munmap of it all while a child has it, too: what the call itself costs, and not the end of each region. */
+static long unmap_shared(char *at, size_t size)
+{
+    int end;
+    pid_t pid = sleeper(&end);
+    long took = now();
+
+    munmap(at, size);
+    took = since(took);
+    close(end);
+    waitpid(pid, NULL, 0);
+    return took;
+}
+
 /* Every other page of a mapping has other permissions, so that each is a region. */
 static void against_regions(long max)
 {
@@ -137,7 +151,7 @@ static void against_regions(long max)
             if (mprotect(at + i * PAGE, PAGE, PROT_READ))
                 give_up("mprotect");
         report_calls(".regions", n);
-        munmap(at, size);
+        report("munmap.regions", n, unmap_shared(at, size));
     }
 }
 

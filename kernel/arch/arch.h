@@ -109,6 +109,7 @@ void arch_thread_switch_user(struct trapframe *tf); /* TLS etc. that does not li
 /* Trap frame accessors, so that portable code need not know register names. */
 static inline u64 tf_syscall_number(const struct trapframe *tf);
 static inline u64 tf_syscall_arg(const struct trapframe *tf, unsigned i); /* 0..5 */
+static inline void tf_set_syscall_arg(struct trapframe *tf, unsigned i, u64 v); /* 1..5: for a call that is made again */
 static inline void tf_set_result(struct trapframe *tf, u64 v);
 static inline u64 tf_result(const struct trapframe *tf);
 static inline vaddr_t tf_pc(const struct trapframe *tf);

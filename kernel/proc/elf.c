@@ -273,6 +273,8 @@ bool elf_begins_at_zero(const struct exec_program *p)
     return yes;
 }
 
+#define COPY_PIECE (1ul << 20) /* between two looks at signals */
+
 static int copy_segment(struct vmspace *vm, struct file *f, const struct elf_phdr *p)
 {
     vaddr_t end = ROUND_UP(p->vaddr + p->memsz, PAGE_SIZE);
@@ -281,17 +283,22 @@ static int copy_segment(struct vmspace *vm, struct file *f, const struct elf_phd
     struct uio u;
     s64 at;
 
-    if (p->memsz == 0)
-        return 0;
     if (p->vaddr % PAGE_SIZE || p->filesz > p->memsz || p->memsz > USER_TOP / 4 || p->vaddr > USER_TOP / 4 ||
         p->offset > INT64_MAX)
         return -ENOEXEC;
+    if (p->memsz == 0)
+        return 0;
     at = vm_map(vm, &q);
     if (at < 0)
         return at == -ENOMEM ? -ENOMEM : -ENOEXEC;
-    uio_init_user(&u, p->vaddr, p->filesz);
-    if (p->filesz > 0 && file_pread(f, &u, p->offset) != (ssize_t)p->filesz)
-        return -ENOEXEC;
+    for (u64 done = 0, n; done < p->filesz; done += n) {
+        n = MIN(p->filesz - done, COPY_PIECE);
+        uio_init_user(&u, p->vaddr + done, n);
+        if (signal_fatal_pending())
+            return -EINTR;
+        if (file_pread(f, &u, p->offset + done) != (ssize_t)n)
+            return -ENOEXEC;
+    }
     return vm_protect(vm, p->vaddr, end - p->vaddr, prot_of(p->flags) | PROT_READ);
 }
 

@@ -457,7 +457,7 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     if (old_exe)
         process_exe_put(old_exe);
     file_table_close_on_exec(p->files);
-    signal_actions_reset(p->actions);
+    signal_actions_reset(p->actions, personality->default_signals);
     current->altstack.sp = current->altstack.size = 0;
     current->robust_list = current->clear_child_tid = 0;
 }

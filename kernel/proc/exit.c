@@ -109,10 +109,11 @@ static void leave_family(struct process *p)
 {
     u32 groups[16], count = 0;
     struct process *c, *reaper;
-    bool zombies;
+    bool zombies, was_link;
 
     spin_lock(&process_lock);
     reaper = reaper_of(p);
+    was_link = p->parent && p->parent->pgid != p->pgid && p->parent->session == p->session;
     list_for_each(c, &p->children, sibling_link)
         if (c->pgid != p->pgid && count < ARRAY_SIZE(groups))
             groups[count++] = c->pgid;
@@ -126,7 +127,8 @@ static void leave_family(struct process *p)
     process_put(reaper);
     while (count > 0)
         hang_up_orphans(groups[--count]);
-    hang_up_orphans(p->pgid);
+    if (was_link) /* else the group had no such member, or has another */
+        hang_up_orphans(p->pgid);
 }
 
 /* ---- the end ---- */

@@ -4,6 +4,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "proc/exec.h"
+#include "proc/personality.h"
 #include "proc/process.h"
 #include "vm/kmem.h"
 
@@ -39,6 +40,7 @@ static struct process *make(void)
         return NULL;
     ref_init(&p->session->refs);
     p->dumpable = true;
+    p->personality = &linux_personality;
     p->vfork_done = true;
     strlcpy(p->comm, "init", sizeof p->comm);
     set_limits(p);

@@ -14,6 +14,7 @@ struct personality {
     /* Makes the new image in vm, which current uses already. 0, or -ENOEXEC, -E2BIG, -ENOMEM, …: vm is dropped. */
     int (*build)(struct vmspace *vm, const struct exec_program *p, struct exec_start *start);
     void (*syscall)(struct trapframe *tf); /* interrupts on */
+    u64 default_signals; /* whose actions exec sets back, also where they were ignored */
     /* A copy to user memory that finds no page fails with -EFAULT; otherwise it is the end of the process. */
     bool copy_survives_oom;
 };

@@ -66,11 +66,11 @@ void signal_actions_put(struct signal_actions *a)
         kmem_free(a);
 }
 
-void signal_actions_reset(struct signal_actions *a)
+void signal_actions_reset(struct signal_actions *a, u64 defaults)
 {
     for (u64 set = a->set; set; set &= set - 1) {
         int signo = (int)lowest_bit(set) + 1;
-        if (a->action[signo - 1].handler == SIG_IGN)
+        if (a->action[signo - 1].handler == SIG_IGN && !(defaults & SIG_BIT(signo)))
             a->action[signo - 1] = (struct signal_action){.handler = SIG_IGN};
         else
             a->set &= ~SIG_BIT(signo);

@@ -98,7 +98,7 @@ void signal_action_set_locked(struct signal_actions *a, int signo, struct signal
 struct signal_actions *signal_actions_create(void);
 struct signal_actions *signal_actions_copy(struct signal_actions *a);
 void signal_actions_put(struct signal_actions *a);
-void signal_actions_reset(struct signal_actions *a); /* exec: handlers become SIG_DFL */
+void signal_actions_reset(struct signal_actions *a, u64 defaults); /* exec: handlers become SIG_DFL, and these in any case */
 void signal_queue_init(struct signal_queue *q);
 void signal_queue_clear(struct signal_queue *q);
 

@@ -139,8 +139,7 @@ ssize_t sys_written(ssize_t n)
     return n;
 }
 
-/* RLIMIT_FSIZE: cuts a write to a regular file short. */
-static ssize_t limit_write(struct file *f, struct uio *u, u64 pos)
+ssize_t sys_limit_write(struct file *f, struct uio *u, u64 pos)
 {
     u64 limit = current_process()->rlimit[RLIMIT_FSIZE].cur;
 
@@ -183,7 +182,7 @@ static ssize_t do_write(int fd, struct uio *u, enum where where, s64 pos)
     if (where == AT && (f->stream || pos < 0))
         n = f->stream ? -ESPIPE : -EINVAL;
     else
-        n = limit_write(f, u, where == AT ? (u64)pos : f->pos);
+        n = sys_limit_write(f, u, where == AT ? (u64)pos : f->pos);
     if (!n)
         n = where == AT ? file_pwrite(f, u, (u64)pos) : file_write(f, u);
     file_put(f);

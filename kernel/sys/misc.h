@@ -12,3 +12,7 @@ void load_init(void);
 void load_average(unsigned long load[3]);
 /* A result of writing: into a pipe that nobody reads any more is also a signal. */
 ssize_t sys_written(ssize_t n);
+struct file;
+struct uio;
+/* RLIMIT_FSIZE: cuts a write to a regular file at pos short. 0, or -EFBIG with SIGXFSZ. */
+ssize_t sys_limit_write(struct file *f, struct uio *u, u64 pos);

@@ -13,8 +13,8 @@
 #include "proc/personality.h"
 #include "proc/process.h"
 #include "proc/wait4.h"
+#include "sys/misc.h"
 #include "sys/syscall.h"
-#include "vm/count.h"
 #include "vm/kmem.h"
 #include "vm/page.h"
 #include "vm/uaccess.h"
@@ -25,6 +25,7 @@
 #define XV6_MAXPATH 128
 #define XV6_MAXARG 32
 #define XV6_DIRSIZ 14
+#define RESTART_WRITE 2u /* beside sys/time.c's */
 #define TICK_NS (NS_PER_SEC / 10)
 #define EM_RISCV 243
 #define CONSOLE_MAJOR 1 /* xv6's number of the console */
@@ -78,15 +79,20 @@ static int build(struct vmspace *vm, const struct exec_program *p, struct exec_s
 
     vm->mmap_low = 0;
     vm->mmap_top = USER_TOP;
-    vm->as_limit = vm->data_limit = RLIM_INFINITY;
+    vm->as_limit = current_process()->rlimit[RLIMIT_AS].cur;
+    vm->data_limit = current_process()->rlimit[RLIMIT_DATA].cur;
     err = elf_load_copied(vm, p, &image);
     if (!err)
         err = map(vm, image.brk, image.brk + PAGE_SIZE, 0);
     if (!err)
         err = map(vm, image.brk + PAGE_SIZE, image.brk + 2 * PAGE_SIZE, PROT_READ | PROT_WRITE);
-    vm->brk = image.brk + 2 * PAGE_SIZE;
+    vm->brk = vm->brk_start = image.brk + 2 * PAGE_SIZE;
     start->entry = image.entry;
-    return err ? err : push_args(p->args, vm->brk, start);
+    if (!err)
+        err = push_args(p->args, vm->brk, start);
+    vm->arg_start = start->sp + (start->arg[0] + 1) * sizeof(u64);
+    vm->arg_end = vm->env_start = vm->env_end = vm->brk;
+    return err;
 }
 
 /* ---- memory ---- */
@@ -102,19 +108,6 @@ static bool fault_in(struct vmspace *vm, vaddr_t start, vaddr_t end)
     return true;
 }
 
-/*
- * Is there so much for a program? A sixteenth of memory is the kernel's, whether or not it has taken
- * it: xv6's tests count what they get before and after, and the kernel's caches are none of their business.
- */
-static bool room(u64 pages)
-{
-    u64 freed = vm_counter_read(VMC_pgfree_kernel), taken = vm_counter_read(VMC_pgalloc_kernel);
-    struct page_stats s;
-
-    page_stats(&s);
-    return s.free + (taken > freed ? taken - freed : 0) >= pages + s.total / 16;
-}
-
 /* No other thread changes this address space. */
 static s64 xv6_sbrk(const u64 *a)
 {
@@ -125,9 +118,9 @@ static s64 xv6_sbrk(const u64 *a)
 
     if ((s32)a[0] < 0 && new > old)
         return (s64)old; /* less than nothing: as xv6 has it, nothing happens */
-    if (new > HEAP_TOP)
+    if (new > HEAP_TOP || (new > old && new - vm->brk_start > vm->data_limit))
         return -ENOMEM;
-    if (to > from && (u32)a[1] != SBRK_LAZY && !room((to - from) >> PAGE_SHIFT))
+    if (to > from && (u32)a[1] != SBRK_LAZY && page_room() < (to - from) >> PAGE_SHIFT)
         return -ENOMEM;
     if (to > from) {
         err = map(vm, from, to, PROT_READ | PROT_WRITE);
@@ -146,7 +139,7 @@ static s64 xv6_sbrk(const u64 *a)
 
 static void count_process(struct process *p, void *count)
 {
-    *(u32 *)count += p->personality == &xv6_personality;
+    *(u32 *)count += p->personality == &xv6_personality && p->cred.uid == current_process()->cred.uid;
 }
 
 static s64 xv6_fork(const u64 *a)
@@ -180,9 +173,7 @@ static s64 xv6_wait(const u64 *a)
 
 static s64 xv6_kill(const u64 *a)
 {
-    const u64 linux_args[] = {a[0], SIGKILL};
-
-    return (s32)a[0] > 0 ? sys_kill(linux_args) : -ESRCH;
+    return (s32)a[0] > 0 ? sys_kill((const u64[]){a[0], SIGKILL}) : -ESRCH;
 }
 
 static s64 xv6_sleep(const u64 *a)
@@ -325,8 +316,7 @@ static s64 xv6_dup(const u64 *a)
 
 static s64 xv6_pipe(const u64 *a)
 {
-    const u64 linux_args[] = {a[0], 0};
-    s64 err = sys_pipe2(linux_args);
+    s64 err = sys_pipe2((const u64[]){a[0], 0});
     s32 fds[2];
 
     if (err || get_user(&fds, a[0]))
@@ -353,8 +343,7 @@ static int list_one(void *arg, const char *name, size_t len, u64 ino, unsigned t
     struct listing *l = arg;
     struct xv6_dirent d = {.inum = (u16)ino ? (u16)ino : UINT16_MAX};
 
-    (void)type;
-    (void)next;
+    (void)type, (void)next;
     if (l->to && l->to->left < sizeof d)
         return 1;
     memcpy(d.name, name, MIN(len, sizeof d.name));
@@ -383,7 +372,7 @@ static s64 list_directory(struct file *f, struct uio *to)
 
 static bool is_directory(const struct file *f)
 {
-    return f->vnode && (f->vnode->mode & S_IFMT) == S_IFDIR && f->ops->iterate;
+    return f->vnode && (f->vnode->mode & S_IFMT) == S_IFDIR && f->ops->iterate && !f->dentry->removed;
 }
 
 static s64 read_file(struct file *f, const u64 *a)
@@ -397,20 +386,28 @@ static s64 read_file(struct file *f, const u64 *a)
     return is_directory(f) && f->readable ? list_directory(f, &u) : file_read(f, &u);
 }
 
-/* All or an error, and no signal when nobody reads. */
+/* All or an error, and no signal when nobody reads. What a stop has cut short goes on where it was. */
 static s64 write_file(struct file *f, const u64 *a)
 {
-    s32 n = (s32)a[2];
+    size_t n = (size_t)MAX((s32)a[2], 0), before = current->restart.kind == RESTART_WRITE ? current->restart.a : 0;
     struct uio u;
     ssize_t done;
 
-    if (n < 0)
-        return -EINVAL;
-    if (n > 0 && f->vnode && (f->vnode->mode & S_IFMT) == S_IFREG && f->pos > vnode_size(f->vnode))
+    current->restart.kind = 0;
+    if ((s32)a[2] < 0 || (n > 0 && f->vnode && (f->vnode->mode & S_IFMT) == S_IFREG && f->pos > vnode_size(f->vnode)))
         return -EINVAL; /* files have no holes */
-    uio_init_user(&u, a[1], (size_t)n);
-    done = file_write(f, &u);
-    return done >= 0 && done < n ? -ENOSPC : done;
+    uio_init_user(&u, a[1], n);
+    done = sys_limit_write(f, &u, f->pos);
+    if (!done)
+        done = file_write(f, &u);
+    if (done != -ERESTARTSYS && (done < 0 || done == (ssize_t)n || !signal_pending()))
+        return done < 0 ? done : done < (ssize_t)n ? -ENOSPC : (s64)before + done;
+    done = MAX(done, 0l);
+    current->restart.kind = RESTART_WRITE;
+    current->restart.a = before + (u64)done;
+    tf_set_syscall_arg(current->frame, 1, a[1] + (u64)done);
+    tf_set_syscall_arg(current->frame, 2, n - (u64)done);
+    return -ERESTARTNOHAND;
 }
 
 struct xv6_stat {
@@ -495,5 +492,6 @@ const struct personality xv6_personality = {
     .recognizes = recognizes,
     .build = build,
     .syscall = xv6_syscall,
+    .default_signals = SIG_BIT(SIGCHLD), /* its parents know no way but wait */
     .copy_survives_oom = true,
 };

@@ -498,3 +498,13 @@ void page_unlock(struct page *p)
     atomic_store_explicit(&p->lock, 0, memory_order_release);
     preempt_enable();
 }
+
+u64 page_room(void)
+{
+    u64 freed = vm_counter_read(VMC_pgfree_kernel), taken = vm_counter_read(VMC_pgalloc_kernel), room;
+    struct page_stats s;
+
+    page_stats(&s);
+    room = s.free + (taken > freed ? taken - freed : 0);
+    return room > s.total / 16 ? room - s.total / 16 : 0;
+}

@@ -124,6 +124,9 @@ struct page_stats {
     u64 total, free, reserve; /* pages; free includes the per-CPU caches and the reserve */
 };
 void page_stats(struct page_stats *out);
+/* Pages that programs may still get, if a sixteenth of memory is the kernel's, whether or not it has taken it; what its
+ * caches hold makes no difference. */
+u64 page_room(void);
 
 #ifdef COWSLIP_DEBUG
 extern _Atomic s64 alloc_fail_countdown; /* tests: the allocation that takes it to 0 fails; negative: off */

@@ -157,6 +157,7 @@ static struct region_node *node_new(struct build *b, const struct region *r)
     n->r = *r;
     region_refs_get(r);
     n->left = n->right = NULL;
+    n->height = 1; /* for who balances a tree of which a part is missing */
     return n;
 }
 
@@ -263,7 +264,29 @@ static struct region_node *without_first(struct build *b, struct region_node *n,
     return balance(b, n);
 }
 
-/* Two trees with nothing in between; the right one's first node becomes the root. */
+/* l, the node m, which is ours, and r, in this order; of any heights. */
+static struct region_node *link(struct build *b, struct region_node *l, struct region_node *m, struct region_node *r)
+{
+    if (height(l) > height(r) + 1) {
+        l = own(b, l);
+        if (l) {
+            l->right = link(b, l->right, m, r);
+            return balance(b, l);
+        }
+    } else if (height(r) > height(l) + 1) {
+        r = own(b, r);
+        if (r) {
+            r->left = link(b, l, m, r->left);
+            return balance(b, r);
+        }
+    }
+    m->left = l;
+    m->right = r;
+    summarize(m);
+    return m;
+}
+
+/* Two trees, one below the other. */
 static struct region_node *join(struct build *b, struct region_node *l, struct region_node *r)
 {
     struct region_node *first;
@@ -271,14 +294,32 @@ static struct region_node *join(struct build *b, struct region_node *l, struct r
     if (!l || !r)
         return l ? l : r;
     r = without_first(b, r, &first);
-    if (!first) {
-        region_tree_put(l);
-        region_tree_put(r);
+    if (first)
+        return link(b, l, first, r);
+    region_tree_put(l);
+    region_tree_put(r);
+    return NULL;
+}
+
+/* What of n starts below `at` (or, not `low`, what does not); whole subtrees of the rest are let go. */
+static struct region_node *part(struct build *b, struct region_node *n, vaddr_t at, bool low)
+{
+    struct region_node *l, *r;
+
+    if (!n)
         return NULL;
+    if ((n->r.start < at) != low) { /* the node itself and one side of it go */
+        struct region_node *rest = region_tree_get(low ? n->left : n->right);
+
+        region_tree_put(n);
+        return part(b, rest, at, low);
     }
-    first->left = l;
-    first->right = r;
-    return balance(b, first);
+    n = own(b, n);
+    if (!n)
+        return NULL;
+    l = low ? n->left : part(b, n->left, at, low);
+    r = low ? part(b, n->right, at, low) : n->right;
+    return link(b, l, n, r);
 }
 
 /* The region that starts at `start` is there. */
@@ -399,14 +440,32 @@ int region_insert(struct region_node *root, const struct region *r, struct regio
     return finish(&b, add(&b, region_tree_get(root), r), out);
 }
 
+/* A region that lies across `at` loses what it has in [start, end). */
+static struct region_node *trim(struct build *b, struct region_node *n, vaddr_t at, vaddr_t start, vaddr_t end)
+{
+    const struct region *r = region_find(n, at);
+
+    return !b->failed && r && r->start < at ? cut_out(b, n, *r, start, end) : n;
+}
+
 int region_remove(struct region_node *root, vaddr_t start, vaddr_t end, struct region_node **out)
 {
     struct build b = {.reserve = true};
-    struct region_node *n = region_tree_get(root);
-    const struct region *r;
+    struct region_node *n = trim(&b, region_tree_get(root), start, start, end);
+    const struct region *first, *next;
+    struct region_node *low;
 
-    while (!b.failed && (r = region_find(n, start)) && r->start < end)
-        n = cut_out(&b, n, *r, start, end);
+    n = trim(&b, n, end, start, end);
+    first = region_find(n, start);
+    if (b.failed || !first || first->start >= end)
+        return finish(&b, n, out);
+    next = region_find(n, first->end);
+    if (next && next->start < end) {
+        low = part(&b, region_tree_get(n), start, true);
+        n = join(&b, low, part(&b, n, end, false));
+    } else {
+        n = without(&b, n, first->start);
+    }
     return finish(&b, n, out);
 }
 

@@ -1,8 +1,8 @@
 /*
  * What is mapped where: a persistent tree of regions.
  *
- * Nodes never change once made; an operation makes a new version of the tree
- * that shares all it did not touch, and the old one stands until its last
+ * What has been published never changes; an operation makes a new version of the
+ * tree that shares all it did not touch, and the old one stands until its last
  * reference is dropped. So fork takes a reference, and what runs out of memory
  * half-way drops the new version. Each node counts its region's object and tag.
  *

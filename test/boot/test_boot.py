@@ -29,6 +29,11 @@ def test_status(script, status):
     check(["sh", "-c", script], "", status)
 
 
+def test_a_stopped_job_outlives_another():
+    """A member of a group that was orphaned already ends: nobody is hung up for that."""
+    check(["sh", "-c", "sleep 100 & p=$!; kill -STOP $p; sleep 0.2; /bin/sleep 0.1; echo alive; kill -9 $p"], "alive\n")
+
+
 def test_no_such_program():
     status, out, err = run("/no/such/program")
     assert status == 127 and out == b"" and "No such file" in err

@@ -39,6 +39,19 @@ def test_a_program_beside_linux_programs():
     check(["sh", "-c", "xecho a b | cat; xecho; echo $?"], "a b\n0\n", options=["--add", f"{PROGRAMS / '_echo'}:/bin/xecho"])
 
 
+def test_what_a_linux_parent_leaves_behind():
+    """Ignored signals, limits, and stops in the middle of a write."""
+    options = ["--mem", "128M", "--add", f"{PROGRAMS / '_calls'}:/xv6/calls", "--add", f"{PROGRAMS / '_echo'}:/xv6/echo",
+               "--add", f"{PROGRAMS / '_faults'}:/xv6/faults", "--add", f"{PROGRAMS / '_cat'}:/xv6/cat"]
+    status, out, _ = run("sh", "-c", "cd /xv6; trap '' CHLD; exec ./calls", options=options)
+    assert status == 0 and b"not ok" not in out, out.decode()
+    status, out, _ = run("sh", "-c", "cd /xv6; ulimit -d 200; ./faults", options=options)
+    assert b"not ok 5" in out and b"not ok 7" in out and b"ok 1" in out, out.decode()  # no room for the break
+    script = ("cd /tmp; seq 1 100000 > big; mkfifo p; (sleep 0.5; cat p > copy) & /xv6/cat big > p & c=$!; sleep 0.2; "
+              "kill -STOP $c; sleep 0.8; kill -CONT $c; wait $c; echo $?; wait; cmp big copy && echo same")
+    check(["sh", "-c", script], "0\nsame\n", options=options)
+
+
 def test_it_runs_linux_programs_too():
     check(["sh", "-c", "cd /bin; printf 'uname\\necho a\\n' | /xv6/sh 2>/dev/null"], "Linux\na\n",
           options=["--add", f"{PROGRAMS / '_sh'}:/xv6/sh"])

@@ -112,6 +112,9 @@ class Judgement(unittest.TestCase):
 
     def test_one_tick_of_the_clock_is_no_growth(self):
         self.assertEqual(self.wrong(spawn_exec__1=1100), [])
+        self.good["call.null", 0] = Figure(340, 340)
+        self.assertEqual(self.wrong(call_null__0=350), [])
+        self.assertIn("call.null", self.wrong(call_null__0=351)[0])  # an average has no ticks
 
     def test_what_is_missing_is_wrong(self):
         then = {"cowslip": {**self.good, ("gone", 1): Figure(1, 1)}, "cowslip-eager": self.good}

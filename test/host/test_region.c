@@ -299,10 +299,43 @@ static void changes_copy_paths(void **state)
     assert_int_equal(nodes, 0);
 }
 
+/* However many regions a range has, taking it out copies two paths. */
+static void many_go_at_once(void **state)
+{
+    struct version v = {0};
+    struct region_node *next;
+    long before;
+
+    (void)state;
+    allow_failure = false;
+    for (unsigned i = 0; i < 4000; i++) {
+        struct region r = {.start = va(2 * i), .end = va(2 * i + 1), .flags = 1};
+
+        assert_int_equal(region_insert(v.root, &r, &next), 0);
+        region_tree_put(v.root);
+        v.root = next;
+    }
+    before = nodes;
+    for (unsigned i = 0; i < 1000; i++) {
+        unsigned a = (unsigned)rnd(8000), b = a + 1 + (unsigned)rnd(8000 - a), left = 0;
+
+        assert_int_equal(region_remove(v.root, va(a), va(b), &next), 0);
+        assert_true(nodes - before <= 6 * (long)v.root->height);
+        check_node(next);
+        for (unsigned k = 0; k < 4000; k++)
+            left += 2 * k < a || 2 * k >= b;
+        assert_int_equal(region_tree_count(next), left);
+        region_tree_put(next);
+    }
+    region_tree_put(v.root);
+    assert_int_equal(nodes, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations_match_the_flat_model),
-                                       cmocka_unit_test(changes_copy_paths)};
+                                       cmocka_unit_test(changes_copy_paths),
+                                       cmocka_unit_test(many_go_at_once)};
 
     seed = argc > 1 ? strtoul(argv[1], NULL, 0) : seed;
     steps = argc > 2 ? strtoul(argv[2], NULL, 0) : steps;

@@ -64,6 +64,15 @@ class Trees(unittest.TestCase):
                 refused += 1
         self.assertGreater(refused, 50)
 
+    def test_two_of_one_name(self):
+        write_image(self.path / "fs.img", {"aa": b"1", "ab": {"x": b"2"}})
+        data = bytearray((self.path / "fs.img").read_bytes())
+        at = data.index(b"ab\0\0\0")
+        data[at:at + 2] = b"aa"
+        (self.path / "fs.img").write_bytes(data)
+        with self.assertRaises(Stop):
+            xv6.extract(self.path / "fs.img", self.path / "to")
+
     def test_a_folder_within_itself(self):
         write_image(self.path / "fs.img", {"d": {"x": b""}})
         data = bytearray((self.path / "fs.img").read_bytes())

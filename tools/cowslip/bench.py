@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
@@ -118,25 +119,28 @@ class Boot:
     def run(self, name: str, expected: Optional[int]) -> None:
         start, told = time.monotonic(), time.monotonic()
         child = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        limit = threading.Timer(LIMIT, child.kill)
+        limit.start()
         try:
             for raw in child.stdout:
                 line = raw.decode(errors="replace").rstrip()
                 self.text.append(line)
                 self.take(line)
                 now = time.monotonic()
-                if now - start > LIMIT:
-                    raise Stop(f"{name}: no end after {LIMIT} s")
                 if now - told > 5:
                     told = now
                     say(progress(name, now - start, len(self.figures), expected))
                 if self.ended:
                     break
         finally:
+            limit.cancel()
             child.send_signal(signal.SIGTERM)
             child.wait()
+            child.stdout.close()
         if not self.ended:
             say("\n".join(self.text[-30:]))
-            raise Stop(f"{name}: it did not come to its end; above are its last lines")
+            why = f"no end after {LIMIT} s" if time.monotonic() - start >= LIMIT else "it did not come to its end"
+            raise Stop(f"{name}: {why}; above are its last lines")
 
     def take(self, line: str) -> None:
         found = re.search(r"@ (\S+) (-?\d+) (-?\d+) (-?\d+)$", line)

@@ -73,8 +73,10 @@ def rounds(pcs: Iterator[int], symbols: Symbols, mark: str, wanted: int) -> Prof
     raise Stop(f"QEMU's trace ended after {max(begun, 0)} rounds")
 
 
-def trace(fifo: Path) -> Iterator[int]:
+def trace(fifo: Path, keep_open: int) -> Iterator[int]:
+    """`keep_open`: the descriptor with which we could open the fifo before QEMU did; from here on QEMU alone writes."""
     with open(fifo, encoding="ascii", errors="replace") as lines:
+        os.close(keep_open)
         for line in lines:
             found = re.search(r"\[[0-9a-f]+/([0-9a-f]+)/", line)
             if found:
@@ -115,13 +117,12 @@ def run_guest(operation: str, mib: int, eager: bool, symbols: Symbols, kernel: P
         try:
             wait_until_ready(qemu)
             switch_on(monitor)
-            return rounds(trace(fifo), symbols, MARKS[operation], ROUNDS.get(operation, FEW))
+            return rounds(trace(fifo, keep_open), symbols, MARKS[operation], ROUNDS.get(operation, FEW))
         finally:
             limit.cancel()
             qemu.kill()
             qemu.wait()
             qemu.stdout.close()
-            os.close(keep_open)
 
 
 def shares(counts: Counter, total: float, n: int) -> List[Tuple[str, float, float]]:

@@ -5,6 +5,7 @@ boot tests. Every run of QEMU has a time limit; what fails shows its output.
 import concurrent.futures
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -32,12 +33,15 @@ def wanted(name: str, patterns: List[str]) -> bool:
 
 
 def execute(words: List[str], limit: float) -> Tuple[int, str]:
-    try:
-        done = subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=limit, check=False)
-        return done.returncode, done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as e:
-        return -1, (e.stdout or b"").decode(errors="replace") + f"\n(no end after {limit:.0f} s)"
+    with subprocess.Popen(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          start_new_session=True) as child:
+        try:
+            out, _ = child.communicate(timeout=limit)
+            return child.returncode, out.decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)  # what it has started, too
+            out, _ = child.communicate()
+            return -1, out.decode(errors="replace") + f"\n(no end after {limit:.0f} s)"
 
 
 def cmocka(words: List[str], limit: float) -> Result:

@@ -77,7 +77,11 @@ class Image:
             kind, data = self.inode(number)
             if kind != T_DIR:
                 raise self.bad(f"inode {number} is no folder")
+            names_here = set()
             for child, name in self.names(data):
+                if name in names_here:
+                    raise self.bad(f"two files named {prefix + name}")
+                names_here.add(name)
                 kind, contents = self.inode(child)
                 if kind == T_DIR:
                     todo.append((f"{prefix}{name}/", child))
@@ -98,11 +102,14 @@ def extract(source: Path, to: Path) -> List[str]:
         raise Stop(f"--xv6: {source}: {e.strerror}", EX_USAGE) from e
     if not files:
         raise Stop(f"--xv6: {source}: no programs in it (a folder has files named _NAME)", EX_USAGE)
-    for name, data in files.items():
-        file = to / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-        file.chmod(0o755)
+    try:
+        for name, data in files.items():
+            file = to / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            file.chmod(0o755)
+    except (OSError, ValueError) as e:
+        raise Stop(f"--xv6: {source}: {e}", EX_USAGE) from e
     return sorted(files)
 
 

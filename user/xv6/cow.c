@@ -27,16 +27,16 @@ static void two_thirds_of_memory(void)
 
     for (int round = 0; round < 4; round++) {
         char *p = sbrk((int)size);
-        int pid;
+        int parent = getpid(), pid;
 
         CHECK(p != SBRK_ERROR);
-        fill(p, size, getpid());
+        fill(p, size, parent);
         pid = fork();
         CHECK(pid >= 0);
         if (pid == 0)
-            exit(holds(p, size, getpid())); /* the parent's number, not its own */
+            exit(!holds(p, size, parent));
         CHECK(status_of_child() == 0);
-        CHECK(holds(p, size, getpid()));
+        CHECK(holds(p, size, parent));
         CHECK(sbrk(-(int)size) != SBRK_ERROR);
     }
 }

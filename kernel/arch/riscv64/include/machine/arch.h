@@ -154,6 +154,11 @@ static inline u64 tf_syscall_arg(const struct trapframe *tf, unsigned i)
     return i == 0 ? tf->orig_a0 : tf->regs[REG_A0 + i];
 }
 
+static inline void tf_set_syscall_arg(struct trapframe *tf, unsigned i, u64 v)
+{
+    tf->regs[REG_A0 + i] = v;
+}
+
 static inline void tf_set_result(struct trapframe *tf, u64 v)
 {
     tf->regs[REG_A0] = v;
