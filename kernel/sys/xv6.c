@@ -1,10 +1,8 @@
 /*
- * Programs made for xv6 on RISC-V: static ELF files that begin at address 0.
- *
- * Their 21 system calls are the numbers of xv6's kernel/syscall.h; any error is
- * -1. Where xv6's own tests count on a limit of its (16 open files, names of 14
- * characters, paths of 128, 31 arguments in a page, 64 processes), so do we.
- * Signals that end such a process, stop it or go on with it work as for any other.
+ * Programs made for xv6 on RISC-V: static ELF files that begin at address 0. Their
+ * 21 system calls are the numbers of xv6's kernel/syscall.h; any error is -1. Where
+ * xv6's own tests count on a limit of its (16 open files, names of 14 characters,
+ * paths of 128, 31 arguments in a page, 64 processes), so do we. Signals work as ever.
  */
 #include "fs/file.h"
 #include "fs/uio.h"
@@ -137,9 +135,12 @@ static s64 xv6_sbrk(const u64 *a)
 
 /* ---- processes ---- */
 
+/* Orphans that wait for init to take note of their end do not count. */
 static void count_process(struct process *p, void *count)
 {
-    *(u32 *)count += p->personality == &xv6_personality && p->cred.uid == current_process()->cred.uid;
+    bool orphan = p->state == PROCESS_ZOMBIE && (!p->parent || p->parent->personality != &xv6_personality);
+
+    *(u32 *)count += p->personality == &xv6_personality && p->cred.uid == current_process()->cred.uid && !orphan;
 }
 
 static s64 xv6_fork(const u64 *a)

@@ -34,9 +34,13 @@ class Trees(unittest.TestCase):
         self.assertEqual((self.path / "to" / "sh").stat().st_mode & 0o777, 0o755)
 
     def test_a_folder_has_what_begins_with_underscore(self):
-        for name in ("_ls", "_sh", "ls.o", "_", "usertests.asm"):
-            (self.path / name).write_bytes(name.encode())
-        self.assertEqual(xv6.extract(self.path, self.path / "to"), ["ls", "sh"])
+        user = self.path / "user"
+        user.mkdir()
+        for name in ("_ls", "_sh", "ls.o", "_", "usertests.asm", "_averyverylongname"):
+            (user / name).write_bytes(name.encode())
+        self.assertEqual(xv6.extract(user, self.path / "to"), ["averyverylongn", "ls", "sh"])
+        (self.path / "README").write_text("of the tree")
+        self.assertEqual(xv6.extract(user, self.path / "again"), ["README", "averyverylongn", "ls", "sh"])
 
     def test_what_to_run(self):
         self.assertEqual(xv6.command(["sh"], []), ["chroot", "/xv6", "/sh"])

@@ -19,6 +19,7 @@ MAGIC = 0x10203040
 ROOT = 1
 T_DIR, T_FILE = 1, 2
 DIRECT, INDIRECT = 12, BLOCK // 4
+NAME = 14  # as much of a name counts
 HOME = "/xv6"
 
 
@@ -91,7 +92,13 @@ class Image:
 
 
 def folder_files(path: Path) -> Dict[str, bytes]:
-    return {p.name[1:]: p.read_bytes() for p in sorted(path.iterdir()) if len(p.name) > 1 and p.name[0] == "_" and p.is_file()}
+    """The programs, and README, which xv6's own tests read: from the folder, or as in xv6's tree the one above."""
+    found = {p.name[1:][:NAME]: p.read_bytes() for p in sorted(path.iterdir())
+             if len(p.name) > 1 and p.name[0] == "_" and p.is_file()}
+    for readme in (path / "README", path.resolve().parent / "README"):
+        if found and "README" not in found and readme.is_file():
+            found["README"] = readme.read_bytes()
+    return found
 
 
 def extract(source: Path, to: Path) -> List[str]:
