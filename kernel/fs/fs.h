@@ -96,6 +96,7 @@ struct superblock {
     u64 magic, dev;
     _Atomic u64 next_ino;
     u64 max_bytes;               /* 0: bounded by memory */
+    bool fixed;                  /* modes and owners are not changed */
     _Atomic u64 bytes, inodes;
     void *priv;
 };

@@ -173,7 +173,11 @@ int fs_link(int olddir, const char *oldpath, int newdir, const char *newpath, un
 
     if (err)
         return err;
-    err = is_dir(old->vnode) ? -EPERM : path_parent(newdir, newpath, 0, &l);
+    err = path_parent(newdir, newpath, 0, &l);
+    if (!err && is_dir(old->vnode)) {
+        dentry_put(l.dir);
+        err = -EPERM;
+    }
     if (!err) {
         mutex_lock(&l.dir->vnode->lock);
         if (l.dir->vnode->sb != old->vnode->sb)

@@ -402,6 +402,7 @@ struct superblock *procfs_create(struct dentry **root)
     proc_sb->type = "proc";
     proc_sb->magic = PROC_MAGIC;
     proc_sb->dev = 5;
+    proc_sb->fixed = true;
     v = node_create(&n);
     if (!v)
         return NULL;

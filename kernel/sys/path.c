@@ -242,7 +242,7 @@ static s64 change_mode(struct dentry *d, u32 mode)
 {
     const struct cred *c = &current_process()->cred;
     struct vnode *v = d->vnode;
-    s64 err = c->fsuid == 0 || c->fsuid == v->uid ? 0 : -EPERM;
+    s64 err = !v->sb->fixed && (c->fsuid == 0 || c->fsuid == v->uid) ? 0 : -EPERM;
 
     if (!err) {
         if (c->fsuid != 0 && !cred_in_group(v->gid))
@@ -275,7 +275,7 @@ static s64 change_owner(struct dentry *d, u32 uid, u32 gid)
     const struct cred *c = &current_process()->cred;
     struct vnode *v = d->vnode;
     bool mine = c->fsuid == v->uid && (uid == UINT32_MAX || uid == v->uid) && (gid == UINT32_MAX || cred_in_group(gid));
-    s64 err = c->fsuid == 0 || mine ? 0 : -EPERM;
+    s64 err = !v->sb->fixed && (c->fsuid == 0 || mine) ? 0 : -EPERM;
 
     if (!err) {
         v->uid = uid == UINT32_MAX ? v->uid : uid;

@@ -99,6 +99,8 @@ SYSCALL(wait4)
     struct wait_result r;
     s64 result;
 
+    if (pid == -0x7fffffff - 1)
+        return -ESRCH;
     if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | (int)(__WALL | __WCLONE | 0x20000000u)))
         return -EINVAL;
     result = process_wait(which, id, options | WEXITED, &r);

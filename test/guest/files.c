@@ -126,6 +126,13 @@ static void pipes(void)
     close(fd[1]);
 }
 
+static void what_stays(void)
+{
+    ok(chmod("/proc/self", 0555) == -1 && errno == EPERM && chown("/proc/self", 0, 0) == -1 && errno == EPERM, "what /proc has stays as it is");
+    ok(link("/", "/") == -1 && errno == EEXIST, "link: the name is there");
+    ok(waitpid(-0x7fffffff - 1, NULL, WNOHANG) == -1 && errno == ESRCH, "waitpid: no such group");
+}
+
 static void locks(void)
 {
     int fd = open("f", O_RDWR), status;
@@ -153,6 +160,7 @@ int main(void)
     descriptors();
     pipes();
     locks();
+    what_stays();
     ok(unlink("f") == 0 && chdir("/") == 0 && rmdir(dir) == 0, "cleaned up");
     return done();
 }
