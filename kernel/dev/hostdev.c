@@ -12,11 +12,13 @@
 #include "lib/string.h"
 #include "proc/process.h"
 #include "vm/kmem.h"
+#include "vm/uaccess.h"
 
 #define RING 65536u
 #define CREDIT 4096u
 #define PIECE 4096u       /* written in one piece, as to a pipe */
 #define SMALL_PIECE 256u
+#define FIONREAD 0x541b
 
 static u8 in_ring[RING];
 static u64 in_head, in_tail, in_credit;
@@ -153,7 +155,15 @@ static unsigned hostout_poll(struct file *f, struct poll_set *ps)
     return console_write_ready() ? POLLOUT | POLLWRNORM : 0;
 }
 
-static const struct file_ops hostin_ops = {.open = host_open, .read = hostin_read, .poll = hostin_poll};
+static s64 hostin_ioctl(struct file *f, u32 cmd, u64 arg)
+{
+    s32 n = (s32)in_available();
+
+    (void)f;
+    return cmd == FIONREAD ? put_user(arg, &n) : -ENOTTY;
+}
+
+static const struct file_ops hostin_ops = {.ioctl = hostin_ioctl, .open = host_open, .read = hostin_read, .poll = hostin_poll};
 static const struct file_ops hostout_ops = {.open = host_open, .write = hostout_write, .poll = hostout_poll};
 
 void hostdev_init(void)

@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
     r.set_defaults(run=run)
     t = verbs.add_parser("test", help="build and run the tests")
     t.add_argument("--quick", action="store_true", help="only the host tests and one boot")
+    t.add_argument("--suite", metavar="NAME", help="instead: tests that others wrote for Linux (mm, nolibc)")
+    t.add_argument("--on", choices=["cowslip", "linux"], default="cowslip", help="with --suite: the kernel that runs it")
+    t.add_argument("--record", action="store_true", help="with --suite: write what is expected of it")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
@@ -142,9 +145,11 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    from . import testing
+    from . import suites, testing
     setup.setup(setup.TEST)
     packages.fetch("riscv64")
+    if args.suite:
+        return suites.run(args.suite, args.on == "linux", args.record)
     return testing.run(args.quick, args.pattern)
 
 
