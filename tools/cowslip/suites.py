@@ -101,7 +101,7 @@ SCRIPT = "".join(f"echo '@@ {{0}}'; cd /suite; ./{{0}} 2>&1; echo '@@ end'\n")
 def run_cowslip(programs: List[Path]) -> str:
     adds = [w for p in programs for w in ("--add", f"{p}:/suite/{p.name}")]
     script = "".join(SCRIPT.format(p.name) for p in programs)
-    done = subprocess.run(["./cowslip", "run", "--mem", "1G", "--cpus", "2", "--timeout", str(LIMIT), *adds, "--", "sh", "-c", script],
+    done = subprocess.run(["./cowslip", "run", "--mem", "4G", "--cpus", "2", "--timeout", str(LIMIT), *adds, "--", "sh", "-c", script],
                           cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           errors="replace", check=False)
     if done.returncode:
@@ -121,7 +121,7 @@ def run_linux(programs: List[Path]) -> str:
         adds = [f"{p}:/suite/{p.name}" for p in programs] + [f"{script}:/{bench.SCRIPT}"]
         extra = initramfs.write_extra(adds, None, "ttt", {})
         initrd.write_bytes(build.base_archive(ARCH).read_bytes() + extra)
-        boot = bench.Boot(bench.command_line(bench.KERNELS["linux"], packages.linux(ARCH), initrd, "1G", False))
+        boot = bench.Boot(bench.command_line(bench.KERNELS["linux"], packages.linux(ARCH), initrd, "4G", False))
         boot.run("linux", None)
         return "\n".join(boot.text)
 
