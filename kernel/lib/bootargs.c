@@ -22,6 +22,7 @@ static const struct {
     {"loglevel", "log lines with a lower number reach the console: 0 to 8"},
     {"cowslip.trace", "1: log each system call that the kernel does not have"},
     {"maxproc", "how many processes there may be"},
+    {"norandmaps", "programs lie at the same addresses each time"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
     {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
     {"vm.overcommit", "1: memory is promised freely; 2: only what there is (/proc/sys/vm/overcommit_memory)"},

@@ -210,12 +210,12 @@ static int interpret(struct vmspace *vm, const struct elf *e, const struct elf_p
 
 /* ---- the program ---- */
 
-static int load(struct vmspace *vm, struct elf *e, struct exec_image *out)
+static int load(struct vmspace *vm, struct elf *e, u64 shift, struct exec_image *out)
 {
     int err;
 
     if (e->h.type == ET_DYN)
-        e->bias = DYN_BASE - e->low;
+        e->bias = DYN_BASE + shift - e->low;
     if (e->high + e->bias > USER_TOP)
         return -ENOEXEC;
     err = map_all(vm, e);
@@ -230,7 +230,7 @@ static int load(struct vmspace *vm, struct elf *e, struct exec_image *out)
     return err;
 }
 
-int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, struct exec_image *out)
+int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, u64 shift, struct exec_image *out)
 {
     struct elf *e = kmem_zalloc(sizeof *e);
     int err;
@@ -240,7 +240,7 @@ int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_siz
     e->file = f;
     err = elf_read(e, head, head_size);
     if (!err)
-        err = load(vm, e, out);
+        err = load(vm, e, shift, out);
     kmem_free(e);
     return err;
 }

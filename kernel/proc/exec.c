@@ -4,6 +4,7 @@
  * over.
  */
 #include "proc/personality.h"
+#include "lib/bootargs.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/random.h"
@@ -18,8 +19,22 @@
 #define COUNT_MAX (ARGS_MAX / 2)
 #define HEAD_SIZE 256
 #define SCRIPT_DEPTH 4
-#define STACK_TOP (USER_TOP - 16 * PAGE_SIZE) /* the page of sigreturn lies above */
+#define STACK_HIGHEST (USER_TOP - 16 * PAGE_SIZE) /* the page of sigreturn lies above */
 #define STACK_GAP_MIN (128ul << 20)           /* mappings stay this far below, as on Linux */
+/* Where things lie is chance (norandmaps: not), of so many bits of page numbers. Stack and small mappings stay in the
+ * highest GiB: one table above the last level for both is one less to copy after a fork. */
+#define STACK_BITS 13
+#define MMAP_BITS 17
+#define PIE_BITS 18
+#define BRK_BITS 13
+#define ADDR_NO_RANDOMIZE 0x40000u /* personality(2) */
+
+/* All chance that an image needs, asked for at once. */
+struct chance {
+    u8 bytes[16]; /* AT_RANDOM */
+    u32 stack, mmap, base, brk;
+};
+static bool norandmaps;
 
 enum auxv_type {
     AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID, AT_GID,
@@ -28,10 +43,26 @@ enum auxv_type {
 
 static struct vm_object *sigreturn_object;
 
+static struct chance chance_draw(void)
+{
+    struct chance c;
+
+    random_bytes(&c, sizeof c);
+    if (norandmaps || (current_process()->persona & ADDR_NO_RANDOMIZE))
+        c.stack = c.mmap = c.base = c.brk = 0;
+    return c;
+}
+
+static u64 pages_below(u32 chance, unsigned bits)
+{
+    return (u64)(chance & ((1u << bits) - 1)) << PAGE_SHIFT;
+}
+
 void exec_init(void)
 {
     struct page *p;
 
+    norandmaps = bootarg("norandmaps") != NULL;
     sigreturn_object = object_create(NULL, PAGE_SIZE, NULL);
     if (!sigreturn_object || object_get_page(sigreturn_object, 0, &p))
         panic("no memory for the page that signal handlers return to");
@@ -315,24 +346,25 @@ static size_t make_auxv(u64 *v, const struct exec_image *image, vaddr_t random, 
 }
 
 /* Everything that a program finds when it starts. *sp: the stack pointer. current uses vm. */
-static int stack_build(struct vmspace *vm, const struct exec_args *a, const struct exec_image *image, bool secure,
-                       vaddr_t *sp)
+static int stack_build(struct vmspace *vm, const struct exec_program *p, const struct exec_image *image,
+                       const struct chance *chance, vaddr_t *sp)
 {
-    struct stack s = {.sp = STACK_TOP - 8};
+    vaddr_t top = STACK_HIGHEST - pages_below(chance->stack, STACK_BITS);
+    const struct exec_args *a = p->args;
+    struct stack s = {.sp = top - 8};
     u64 auxv[48], argc = a->argc + a->prefix_count - (a->skip > 0);
     vaddr_t random, execfn, strings, at, next;
-    u8 bytes[16];
     size_t auxv_size;
 
     push(&s, a->filename, strlen(a->filename) + 1);
     execfn = s.sp;
-    random_bytes(bytes, sizeof bytes);
-    push(&s, bytes, sizeof bytes);
+    push(&s, chance->bytes, sizeof chance->bytes);
     random = s.sp;
     strings = push_strings(&s, a);
-    auxv_size = make_auxv(auxv, image, random, execfn, secure);
+    auxv_size = make_auxv(auxv, image, random, execfn, p->secure);
+    s.sp -= chance->stack >> STACK_BITS & 0xff0; /* within the page */
     at = ROUND_DOWN(s.sp - auxv_size - (argc + a->envc + 3) * 8, 16ul);
-    if (at < STACK_TOP - vm->stack_size / 4 * 3)
+    if (at < top - vm->stack_size / 4 * 3)
         return -E2BIG;
     *sp = at;
     if (!s.err)
@@ -348,11 +380,12 @@ static int stack_build(struct vmspace *vm, const struct exec_args *a, const stru
 
 /* ---- the address space ---- */
 
-static int vm_layout(struct vmspace *vm)
+static int vm_layout(struct vmspace *vm, const struct chance *chance)
 {
+    vaddr_t top = STACK_HIGHEST - pages_below(chance->stack, STACK_BITS);
     const struct rlimit *limits = current_process()->rlimit;
     u64 wish = MAX(limits[RLIMIT_STACK].cur, 64 * PAGE_SIZE), stack = MIN(wish, 16ul << 30);
-    struct map_request q = {.addr = STACK_TOP - 32 * PAGE_SIZE,
+    struct map_request q = {.addr = top - 32 * PAGE_SIZE,
                             .len = 32 * PAGE_SIZE,
                             .prot = PROT_READ | PROT_WRITE,
                             .flags = MAP_FIXED_ | MAP_GROWSDOWN_ | MAP_STACK_};
@@ -366,8 +399,8 @@ static int vm_layout(struct vmspace *vm)
     vm->as_limit = limits[RLIMIT_AS].cur;
     vm->data_limit = limits[RLIMIT_DATA].cur;
     vm->stack_size = stack;
-    vm->stack_limit = ROUND_DOWN(STACK_TOP - stack, PAGE_SIZE);
-    vm->mmap_top = ROUND_DOWN(STACK_TOP - MAX(stack, STACK_GAP_MIN) - (1ul << 20), PAGE_SIZE);
+    vm->stack_limit = ROUND_DOWN(top - stack, PAGE_SIZE);
+    vm->mmap_top = ROUND_DOWN(top - MAX(stack, STACK_GAP_MIN) - (1ul << 20), PAGE_SIZE) - pages_below(chance->mmap, MMAP_BITS);
     at = vm_map(vm, &q);
     if (at >= 0)
         at = vm_map(vm, &code);
@@ -376,16 +409,17 @@ static int vm_layout(struct vmspace *vm)
 
 static int linux_build(struct vmspace *vm, const struct exec_program *p, struct exec_start *start)
 {
+    struct chance chance = chance_draw();
     struct exec_image image = {0};
-    int err = vm_layout(vm);
+    int err = vm_layout(vm, &chance);
 
     if (!err)
-        err = elf_load(vm, p->file, p->head, p->head_size, &image);
+        err = elf_load(vm, p->file, p->head, p->head_size, pages_below(chance.base, PIE_BITS), &image);
     if (err)
         return err;
-    vm->brk_start = vm->brk = image.brk;
+    vm->brk_start = vm->brk = image.brk + pages_below(chance.brk, BRK_BITS);
     start->entry = image.entry;
-    return stack_build(vm, p->args, &image, p->secure, &start->sp);
+    return stack_build(vm, p, &image, &chance, &start->sp);
 }
 
 static bool linux_recognizes(const struct exec_program *p)

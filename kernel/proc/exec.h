@@ -43,8 +43,9 @@ struct exec_image {
     vaddr_t brk;
 };
 
-/* Loads f, a program whose first bytes are in `head`, into vm, which current uses already. 0, -ENOEXEC, -ENOMEM, … */
-int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, struct exec_image *out) __must_check;
+/* Loads f, a program whose first bytes are in `head`, into vm, which current uses already; if it may lie anywhere, `shift`
+ * bytes (pages) above the usual place. 0, -ENOEXEC, -ENOMEM, … */
+int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, u64 shift, struct exec_image *out) __must_check;
 bool elf_is(const u8 *head, size_t head_size);
 /* Static, without notes, first segment at 0: nothing that is made for Linux looks like this. */
 bool elf_begins_at_zero(const struct exec_program *p);

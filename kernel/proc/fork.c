@@ -105,6 +105,7 @@ static struct process *process_copy(struct process *from, const struct clone_arg
     p->exit_signal = a->exit_signal;
     p->dumpable = from->dumpable;
     p->personality = from->personality;
+    p->persona = from->persona;
     p->oom_score_adj = from->oom_score_adj;
     if (parts_copy(p, from, a->flags))
         return p;

@@ -96,6 +96,7 @@ struct process {
     struct timer alarm;             /* ITIMER_REAL */
     u64 alarm_interval_ns;
     u32 oom_score_adj;
+    u32 persona;                    /* personality(2) */
 };
 
 extern struct spinlock process_lock;

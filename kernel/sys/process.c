@@ -240,6 +240,20 @@ static s64 set_name(vaddr_t from)
     return 0;
 }
 
+/* Linux's own flavour only, and of its flags all are kept; ADDR_NO_RANDOMIZE is heeded at exec. */
+SYSCALL(personality)
+{
+    struct process *p = current_process();
+    u32 old = p->persona;
+
+    if ((u32)a[0] == UINT32_MAX)
+        return old;
+    if ((a[0] & 0xff) != 0)
+        return -EINVAL;
+    p->persona = (u32)a[0];
+    return old;
+}
+
 SYSCALL(prctl)
 {
     struct process *p = current_process();

@@ -81,6 +81,17 @@ def test_the_checker_finds_planted_faults(fault):
     assert status == 70 and "KERNEL PANIC: vm check" in err, (status, err[-2000:])
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_where_things_lie(fixed):
+    """Stack, mappings, heap and position-independent programs move from one exec to the next, unless it is forbidden."""
+    look = "while read -r l; do [[ $l == *$1* ]] && { echo $l; break; }; done < /proc/$$/maps"
+    script = "for w in stack bin/bash heap libc.so; do for i in $(seq 40); do bash -c '%s' - $w; done | sort -u | wc -l; done" % look
+    status, out, err = run("sh", "-c", script, options=["--packages", "bash", *(["--append", "norandmaps"] if fixed else [])])
+    counts = [int(n) for n in out.split()]
+    assert status == 0 and len(counts) == 4, err[-2000:]
+    assert counts == [1] * 4 if fixed else min(counts) >= 38, counts
+
+
 def test_unknown_boot_argument():
     status, _, err = run("true", options=["--append", "no.such=1", "-v"])
     assert status == 0 and "'no.such' is not known" in err

@@ -37,9 +37,9 @@ class Kernel(NamedTuple):
 
 
 KERNELS = {
-    "cowslip": Kernel("Cowslip", False, ""),
-    "cowslip-eager": Kernel("Cowslip, tables copied at fork", False, "vm.fork=eager"),
-    "linux": Kernel("Linux", True, "transparent_hugepage=never init_on_alloc=0"),
+    "cowslip": Kernel("Cowslip", False, "norandmaps"),
+    "cowslip-eager": Kernel("Cowslip, tables copied at fork", False, "norandmaps vm.fork=eager"),
+    "linux": Kernel("Linux", True, "norandmaps transparent_hugepage=never init_on_alloc=0"),
 }
 
 

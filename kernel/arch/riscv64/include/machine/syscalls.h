@@ -8,7 +8,7 @@
     X(54, fchownat) X(55, fchown) X(56, openat) X(57, close) X(59, pipe2) X(61, getdents64) X(62, lseek) X(63, read)  \
     X(64, write) X(65, readv) X(66, writev) X(67, pread64) X(68, pwrite64) X(69, preadv) X(70, pwritev)               \
     X(71, sendfile) X(72, pselect6) X(73, ppoll) X(75, vmsplice) X(76, splice) X(77, tee) X(78, readlinkat) X(79, newfstatat) X(80, fstat) X(81, sync)         \
-    X(82, fsync) X(83, fdatasync) X(85, timerfd_create) X(86, timerfd_settime) X(87, timerfd_gettime) X(88, utimensat) X(90, capget) X(91, capset) X(93, exit) X(94, exit_group)          \
+    X(82, fsync) X(83, fdatasync) X(85, timerfd_create) X(86, timerfd_settime) X(87, timerfd_gettime) X(88, utimensat) X(90, capget) X(91, capset) X(92, personality) X(93, exit) X(94, exit_group)          \
     X(95, waitid) X(96, set_tid_address) X(98, futex) X(99, set_robust_list) X(100, get_robust_list)                  \
     X(101, nanosleep) X(102, getitimer) X(103, setitimer) X(112, clock_settime) X(113, clock_gettime)                 \
     X(114, clock_getres) X(115, clock_nanosleep) X(116, syslog) X(118, sched_setparam) X(119, sched_setscheduler)     \
