@@ -121,9 +121,10 @@ static void show_region_memory(struct text *t, struct vmspace *vm, const struct 
     add_usage(vm, r, &u);
     text_add(t, "Size:           %8lu kB\nKernelPageSize: %8lu kB\nMMUPageSize:    %8lu kB\n", (r->end - r->start) / 1024, KIB, KIB);
     show_usage(t, &u);
-    text_add(t, "THPeligible:           0\nVmFlags:%s%s%s%s mr%s me ms%s%s\n", r->flags & VM_READ ? " rd" : "",
+    text_add(t, "THPeligible:           0\nVmFlags:%s%s%s%s mr%s me ms%s%s%s%s\n", r->flags & VM_READ ? " rd" : "",
              r->flags & VM_WRITE ? " wr" : "", r->flags & VM_EXEC ? " ex" : "", r->flags & VM_SHARED ? " sh" : "",
-             r->flags & VM_NO_MAYWRITE ? "" : " mw", r->flags & VM_GROWSDOWN ? " gd" : "", r->flags & VM_PROMISED ? " ac" : "");
+             r->flags & VM_NO_MAYWRITE ? "" : " mw", r->flags & VM_GROWSDOWN ? " gd" : "", r->flags & VM_DONTFORK ? " dc" : "",
+             r->flags & VM_PROMISED ? " ac" : "", r->flags & VM_WIPEONFORK ? " wf" : "");
 }
 
 static int show_regions(struct text *t, struct process *p, bool memory)

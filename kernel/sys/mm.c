@@ -120,7 +120,7 @@ static s64 check_mapped(vaddr_t start, u64 len)
 }
 
 enum { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_DONTFORK = 10,
-       MADV_DOFORK = 11, MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15,
+       MADV_DOFORK = 11, MADV_WIPEONFORK = 18, MADV_KEEPONFORK = 19, MADV_MERGEABLE = 12, MADV_UNMERGEABLE = 13, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15,
        MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20, MADV_PAGEOUT = 21, MADV_POPULATE_READ = 22,
        MADV_POPULATE_WRITE = 23 };
 
@@ -148,6 +148,14 @@ SYSCALL(madvise)
     case MADV_DONTNEED:
     case MADV_FREE:
         return err ? err : gave_back(vm_discard(current->vm, a[0], a[1]));
+    case MADV_DONTFORK:
+        return err ? err : vm_advise_fork(current->vm, a[0], a[1], VM_DONTFORK, 0);
+    case MADV_DOFORK:
+        return err ? err : vm_advise_fork(current->vm, a[0], a[1], 0, VM_DONTFORK);
+    case MADV_WIPEONFORK:
+        return err ? err : vm_advise_fork(current->vm, a[0], a[1], VM_WIPEONFORK, 0);
+    case MADV_KEEPONFORK:
+        return err ? err : vm_advise_fork(current->vm, a[0], a[1], 0, VM_WIPEONFORK);
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
         return err ? err : populate(a[0], a[1], (int)a[2] == MADV_POPULATE_WRITE);

@@ -369,23 +369,71 @@ vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk)
 
 /* ---- dropping contents ---- */
 
-int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
+int vm_discard_locked(struct vmspace *vm, vaddr_t start, vaddr_t end)
 {
     struct pt_reserve r;
+
+    if (pt_reserve_unmap(vm, start, end, &r))
+        return -ENOMEM;
+    pt_unmap(vm, start, end, &r);
+    pt_reserve_release(&r);
+    return 0;
+}
+
+int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
+{
     vaddr_t end;
-    int err = 0;
+    int err;
 
     if (len == 0)
         return 0;
     if (!range_round(start, len, &end))
         return -EINVAL;
     vm_lock(vm);
-    if (pt_reserve_unmap(vm, start, end, &r)) {
-        err = -ENOMEM;
-    } else {
-        pt_unmap(vm, start, end, &r);
-        pt_reserve_release(&r);
-    }
+    err = vm_discard_locked(vm, start, end);
+    vm_unlock(vm);
+    return err;
+}
+
+/* ---- what fork is to do with a range ---- */
+
+struct flag_change {
+    unsigned set, clear;
+};
+
+static void change_flags(struct region *r, void *change)
+{
+    const struct flag_change *c = change;
+
+    r->flags = (r->flags & ~c->clear) | c->set;
+}
+
+static int advise_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, struct flag_change *c)
+{
+    struct region_node *next;
+    const struct region *r;
+
+    for (vaddr_t va = start; (c->set & VM_WIPEONFORK) && (r = region_find(vm->regions, va)) && r->start < end; va = r->end)
+        if (r->object || (r->flags & VM_SHARED))
+            return -EINVAL;
+    if (region_update(vm->regions, start, end, change_flags, c, &next) || !promised(vm, next))
+        return -ENOMEM;
+    vm_regions_publish(vm, next);
+    return 0;
+}
+
+int vm_advise_fork(struct vmspace *vm, vaddr_t start, u64 len, unsigned set, unsigned clear)
+{
+    struct flag_change change = {set, clear};
+    vaddr_t end;
+    int err;
+
+    if (len == 0)
+        return 0;
+    if (!range_round(start, len, &end))
+        return -EINVAL;
+    vm_lock(vm);
+    err = advise_locked(vm, start, end, &change);
     vm_unlock(vm);
     return err;
 }

@@ -18,6 +18,7 @@ struct region_node {
     u64 pages;
     vaddr_t first, last; /* start of the first region below, end of the last */
     u64 max_gap;         /* between two neighbours below */
+    u32 special;         /* regions that fork does not just share */
     u64 promised;        /* pages that all below may need, tables included */
     struct region r;
     struct region_node *left, *right;
@@ -122,6 +123,11 @@ static void summarize_promised(struct region_node *n)
         n->promised -= tables_shared(n->r.end, r->first);
 }
 
+static bool is_special(const struct region *r)
+{
+    return r->flags & (VM_DONTFORK | VM_WIPEONFORK);
+}
+
 static void summarize(struct region_node *n)
 {
     const struct region_node *l = n->left, *r = n->right;
@@ -132,6 +138,7 @@ static void summarize(struct region_node *n)
     n->pages = ((n->r.end - n->r.start) >> PAGE_SHIFT) + region_tree_pages(l) + region_tree_pages(r);
     n->first = l ? l->first : n->r.start;
     n->last = r ? r->last : n->r.end;
+    n->special = is_special(&n->r) + (l ? l->special : 0) + (r ? r->special : 0);
     n->max_gap = 0;
     if (l)
         n->max_gap = MAX(l->max_gap, n->r.start - l->last);
@@ -514,6 +521,19 @@ const struct region *region_find(const struct region_node *n, vaddr_t va)
         }
     }
     return best;
+}
+
+const struct region *region_find_special(const struct region_node *n, vaddr_t va)
+{
+    const struct region *r = NULL;
+
+    if (!n || n->special == 0 || n->last <= va)
+        return NULL;
+    if (va < n->r.start)
+        r = region_find_special(n->left, va);
+    if (!r && n->r.end > va && is_special(&n->r))
+        r = &n->r;
+    return r ? r : region_find_special(n->right, va);
 }
 
 const struct region *region_find_before(const struct region_node *n, vaddr_t va)

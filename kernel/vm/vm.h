@@ -95,6 +95,8 @@ enum region_flags {
     VM_STACK = 32,       /* for names in /proc/PID/maps */
     VM_HEAP = 64,
     VM_NO_MAYWRITE = 128, /* shared mapping of a file open for reading only: never writable */
+    VM_DONTFORK = 512,    /* a forked child does not have it */
+    VM_WIPEONFORK = 1024, /* a forked child has it empty; private anonymous only */
     VM_PROMISED = 256,    /* private, and writable now or once: its pages are promised (commit.h) */
 };
 
@@ -189,6 +191,8 @@ int vm_unmap(struct vmspace *vm, vaddr_t start, u64 len);                  /* mu
 int vm_protect(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot); /* mprotect(2) */
 s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned flags, vaddr_t new_addr); /* mremap(2), Linux's flags */
 vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk); /* brk(2): the resulting break */
+/* Sets and clears VM_DONTFORK and VM_WIPEONFORK: 0, -EINVAL (not page-aligned; wiping what is not private anonymous), -ENOMEM. */
+int vm_advise_fork(struct vmspace *vm, vaddr_t start, u64 len, unsigned set, unsigned clear) __must_check;
 int vm_discard(struct vmspace *vm, vaddr_t start, u64 len); /* madvise(MADV_DONTNEED): contents dropped */
 
 /* Removes pages [first, last) of an object from every address space; `copies`: private copies of them, too. No lock of an

@@ -121,6 +121,26 @@ static int share(struct vmspace *parent, struct vmspace *child)
     return 0;
 }
 
+/* Takes out of the child what it is not to have. Nobody runs in it yet. 0 or -ENOMEM. */
+static int leave_out(struct vmspace *child)
+{
+    const struct region *r;
+    int err = 0;
+
+    for (vaddr_t va = 0; !err;) {
+        vm_lock(child);
+        r = region_find_special(child->regions, va);
+        if (r) {
+            va = r->end;
+            err = r->flags & VM_DONTFORK ? vm_unmap_locked(child, r->start, r->end) : vm_discard_locked(child, r->start, r->end);
+        }
+        vm_unlock(child);
+        if (!r)
+            break;
+    }
+    return err;
+}
+
 struct vmspace *vmspace_fork(struct vmspace *parent)
 {
     struct vmspace *child;
@@ -136,6 +156,8 @@ struct vmspace *vmspace_fork(struct vmspace *parent)
         mutex_unlock(&parent->lock);
     }
     vm_leave();
+    if (child && !err && region_find_special(child->regions, 0))
+        err = leave_out(child);
     vm_count(err ? VMC_fork_fail : VMC_fork, 1);
     if (child && err) {
         vmspace_put(child);

@@ -30,3 +30,4 @@ static inline enum fault_result vm_fault_wholly(struct vmspace *vm, vaddr_t va, 
 }
 /* vm->lock held, start < end: unmaps all of the range. 0 or -ENOMEM (nothing changed). */
 int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;
+int vm_discard_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;

@@ -174,9 +174,9 @@ def test_strict_promises_are_kept(fork):
 
 
 @pytest.mark.parametrize("fork", ["share", "eager"])
-def test_pagemap_and_smaps(fork):
-    status, out, err = run("pagemap", options=["--debug", "--append", f"vm.fork={fork}", *program("pagemap")])
-    assert status == 0 and b"1..18" in out, (out.decode(), err[-2000:])
+def test_pagemap_smaps_and_advice(fork):
+    status, out, err = run("mm", options=["--debug", "--append", f"vm.fork={fork}", *program("mm")])
+    assert status == 0 and b"1..24" in out, (out.decode(), err[-2000:])
 
 
 DEBIAN = {

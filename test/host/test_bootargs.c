@@ -69,7 +69,7 @@ static void quotes_keep_spaces(void **state)
 
 static void every_name_has_a_description(void **state)
 {
-    static const char *const names[] = {"console",    "loglevel", "cowslip.trace", "maxproc",
+    static const char *const names[] = {"console",    "loglevel", "cowslip.trace", "maxproc", "norandmaps",
                                         "panic_test", "vm.fork",  "vm.overcommit", "vm.plant"};
 
     (void)state;

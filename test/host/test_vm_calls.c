@@ -439,6 +439,41 @@ static void test_pages(void **state)
     assert_true(page_is_ram(page_paddr(page_zero)) && !page_is_ram((paddr_t){0}));
 }
 
+/* What a child is not to have, or to have empty; every allocation of the fork failed in turn. */
+static void test_left_out_of_fork(void **state)
+{
+    struct vmspace *child = NULL;
+    struct region r;
+    int failures = 0;
+
+    (void)state;
+    map(A, 64, RW, MAP_FIXED_);
+    for (u64 i = 0; i < 64; i++)
+        store(A + i * PAGE_SIZE, i + 1);
+    assert_int_equal(vm_advise_fork(vm, A + 8 * PAGE_SIZE, 4 * PAGE_SIZE, VM_DONTFORK, 0), 0);
+    assert_int_equal(vm_advise_fork(vm, A + 20 * PAGE_SIZE, 4 * PAGE_SIZE, VM_WIPEONFORK, 0), 0);
+    for (; !child; failures++) {
+        atomic_store(&alloc_fail_countdown, failures);
+        child = vmspace_fork(vm);
+        atomic_store(&alloc_fail_countdown, -1);
+        vm_check_all("a fork");
+    }
+    assert_true(failures > 2); /* what munmap needs comes from its own stock */
+    host_run(child);
+    for (u64 i = 0; i < 64; i++)
+        if (i < 8 || i >= 12)
+            assert_int_equal(load(A + i * PAGE_SIZE), i >= 20 && i < 24 ? 0 : i + 1);
+    assert_int_equal(host_store(A + 9 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
+    assert_true(vm_region_find(child, A + 8 * PAGE_SIZE, &r) && r.start == A + 12 * PAGE_SIZE);
+    vm_region_release(&r);
+    host_run(vm);
+    vmspace_put(child);
+    for (u64 i = 0; i < 64; i++)
+        assert_int_equal(load(A + i * PAGE_SIZE), i + 1);
+    assert_int_equal(vm_advise_fork(vm, A, 64 * PAGE_SIZE, 0, VM_DONTFORK | VM_WIPEONFORK), 0);
+    assert_int_equal(vm->region_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +482,7 @@ int main(void)
         TEST(test_munmap),       TEST(test_mprotect),      TEST(test_brk),
         TEST(test_execute_takes_write_away),
         TEST(test_mremap),       TEST(test_mremap_refuses), TEST(test_looking_from_outside),
+        TEST(test_left_out_of_fork),
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),
         TEST(test_strict_promises), TEST(test_kmem),       TEST(test_pages),
 #if PT_BITS == 9

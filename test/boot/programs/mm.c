@@ -1,4 +1,4 @@
-/* /proc/self/pagemap and smaps tell what a process has of its own and what it shares; MADV_POPULATE. TAP. */
+/* What the emulator of the oracle does not know: pagemap and smaps, MADV_POPULATE, MADV_DONTFORK and _WIPEONFORK. TAP. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,6 @@ static long smaps(const void *p, const char *field)
     return value;
 }
 
-/* Not in test/guest: the emulator of the oracle knows no MADV_POPULATE. Linux's selftest madv_populate passes here, too. */
 static void populating(void)
 {
     char *p = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -59,6 +58,45 @@ static void populating(void)
     munmap(p + 4096, 4096);
     ok(madvise(p + 4096, 2 * 4096, 22) == -1 && errno == ENOMEM, "nothing there");
     munmap(p, 8 * 4096);
+}
+
+/* What a child is not to have, or to have empty, in the middle of what it shares. */
+static void left_out_of_fork(void)
+{
+    char *p = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char core[4];
+    int status;
+
+    for (int i = 0; i < 64; i++)
+        p[i * 4096] = (char)(i + 1);
+    ok(madvise(p + 8 * 4096, 4 * 4096, MADV_DONTFORK) == 0 && madvise(p + 20 * 4096, 4 * 4096, MADV_WIPEONFORK) == 0, "madvise");
+    if (fork() == 0) {
+        int bad = mincore(p + 8 * 4096, 4 * 4096, core) != -1 || errno != ENOMEM;
+        for (int i = 0; i < 64; i++)
+            if (i < 8 || i >= 12)
+                bad |= p[i * 4096] != (i >= 20 && i < 24 ? 0 : i + 1);
+        p[20 * 4096] = 5;
+        if (fork() == 0) /* wiped again, and what is gone stays gone */
+            _exit(p[20 * 4096] != 0 || p[0] != 1);
+        wait(&status);
+        _exit(bad || status);
+    }
+    wait(&status);
+    ok(status == 0, "the child has what it should, and nothing else");
+    ok(p[8 * 4096] == 9 && p[20 * 4096] == 21, "the parent has all");
+    ok(madvise(p + 8 * 4096, 4 * 4096, MADV_DOFORK) == 0 && madvise(p + 20 * 4096, 4 * 4096, MADV_KEEPONFORK) == 0, "undone");
+    if (fork() == 0) {
+        int bad = 0;
+        for (int i = 0; i < 64; i++)
+            bad |= p[i * 4096] != i + 1;
+        _exit(bad);
+    }
+    wait(&status);
+    ok(status == 0, "the child has all again");
+    munmap(p, 64 * 4096);
+    p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ok(madvise(p, 4096, MADV_WIPEONFORK) == -1 && errno == EINVAL, "shared memory is not wiped");
+    munmap(p, 4096);
 }
 
 int main(void)
@@ -91,5 +129,6 @@ int main(void)
     c = *(volatile char *)file;
     ok((entry(file) & PRESENT) && (entry(file) & FILE_PAGE), "a file's page");
     populating();
+    left_out_of_fork();
     return done();
 }
