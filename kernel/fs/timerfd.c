@@ -1,7 +1,7 @@
 /*
  * timerfd: a timer whose expirations are read from a file.
  *
- * The count goes up in the timer's interrupt; everything else is under the lock.
+ * The timer's interrupt says that it has expired; everything else is under the lock.
  */
 #include "fs/anon.h"
 #include "lib/errno.h"
@@ -13,33 +13,38 @@ struct timerfd {
     bool realtime;     /* absolute times are of the wall clock */
     struct timer timer;
     u64 interval_ns;
-    _Atomic u64 expired;
+    _Atomic bool expired; /* since it was read or set */
     struct waitq changed;
 };
 
-/* Interrupt context. Periods that have gone by meanwhile count, too. */
+/* Interrupt context. It is armed again when it is read: however short the interval, there is one interrupt for each read. */
 static void fired(struct timer *timer)
 {
     struct timerfd *t = container_of(timer, struct timerfd, timer);
-    u64 interval = __atomic_load_n(&t->interval_ns, __ATOMIC_ACQUIRE), now = arch_time_ns(), periods = 1;
 
-    if (interval) {
-        periods += now > timer->deadline_ns ? (now - timer->deadline_ns) / interval : 0;
-        timer_arm(timer, timer->deadline_ns + periods * interval);
-    }
-    atomic_fetch_add(&t->expired, periods);
+    atomic_store(&t->expired, true);
     waitq_wake_all(&t->changed);
 }
 
-static void stop(struct timerfd *t)
+/* Periods that have gone by, and the timer is armed for the next; t->lock. */
+static u64 forward(struct timerfd *t)
 {
-    __atomic_store_n(&t->interval_ns, 0, __ATOMIC_RELEASE); /* so that a callback in flight does not arm it again */
-    timer_cancel(&t->timer);
+    u64 now = arch_time_ns(), deadline = t->timer.deadline_ns, periods = 1, next;
+
+    atomic_store(&t->expired, false);
+    if (t->interval_ns == 0)
+        return 1;
+    periods += now > deadline ? (now - deadline) / t->interval_ns : 0;
+    if (!__builtin_mul_overflow(periods, t->interval_ns, &next) && !__builtin_add_overflow(next, deadline, &next))
+        timer_arm(&t->timer, next); /* else it is later than the end of time */
+    return periods;
 }
 
 static bool take(struct timerfd *t, u64 *count)
 {
-    *count = atomic_exchange(&t->expired, 0);
+    mutex_lock(&t->lock);
+    *count = atomic_load(&t->expired) ? forward(t) : 0;
+    mutex_unlock(&t->lock);
     return *count > 0;
 }
 
@@ -72,7 +77,9 @@ static unsigned timerfd_poll(struct file *f, struct poll_set *ps)
 
 static void timerfd_release(struct file *f)
 {
-    stop(f->priv);
+    struct timerfd *t = f->priv;
+
+    timer_cancel(&t->timer);
     kmem_free(f->priv);
 }
 
@@ -112,6 +119,8 @@ void timerfd_get(struct file *f, struct timerfd_setting *out)
     mutex_lock(&t->lock);
     out->interval_ns = t->interval_ns;
     out->after_ns = !t->timer.armed ? 0 : t->timer.deadline_ns > now ? t->timer.deadline_ns - now : 1;
+    if (atomic_load(&t->expired) && t->interval_ns) /* it goes on, though nobody has read it */
+        out->after_ns = t->interval_ns - (now - t->timer.deadline_ns) % t->interval_ns;
     mutex_unlock(&t->lock);
 }
 
@@ -120,11 +129,10 @@ void timerfd_set(struct file *f, u64 deadline_ns, u64 interval_ns)
     struct timerfd *t = f->priv;
 
     mutex_lock(&t->lock);
-    stop(t);
-    atomic_store(&t->expired, 0);
-    if (deadline_ns) {
-        __atomic_store_n(&t->interval_ns, interval_ns, __ATOMIC_RELEASE);
+    timer_cancel(&t->timer);
+    atomic_store(&t->expired, false);
+    t->interval_ns = deadline_ns ? interval_ns : 0;
+    if (deadline_ns)
         timer_arm(&t->timer, deadline_ns);
-    }
     mutex_unlock(&t->lock);
 }

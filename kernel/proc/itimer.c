@@ -1,14 +1,17 @@
 /* ITIMER_REAL: SIGALRM after a time, and again at intervals. The timer is the process's, under its siglock. */
 #include "proc/process.h"
 
+#define SHORTEST_NS 100000ul /* between two interrupts of one timer: so that there is time for anything else */
+
 /* Interrupt context. */
 void itimer_fired(struct timer *t)
 {
     struct process *p = container_of(t, struct process, alarm);
+    u64 interval = __atomic_load_n(&p->alarm_interval_ns, __ATOMIC_RELAXED), next;
 
     signal_send_process(p, SIGALRM, NULL);
-    if (p->alarm_interval_ns && p->state == PROCESS_ALIVE)
-        timer_arm(t, t->deadline_ns + p->alarm_interval_ns);
+    if (interval && p->state == PROCESS_ALIVE && !__builtin_add_overflow(t->deadline_ns, interval, &next))
+        timer_arm(t, MAX(next, arch_time_ns() + SHORTEST_NS));
 }
 
 void itimer_get(struct process *p, u64 *left_ns, u64 *interval_ns)
