@@ -67,6 +67,7 @@ if [ $$ = 1 ]; then
     mount -t devtmpfs dev /dev 2>/dev/null
     exec </dev/console >/dev/console 2>&1
 fi
+sleep 5 # what a kernel has put off until it has booted is not the programs' cost
 {commands}
 echo "@ end 0 0 0"
 if [ $$ = 1 ]; then
