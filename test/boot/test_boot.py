@@ -203,6 +203,11 @@ def test_storm_of_forks(cpus):
     assert status == 0 and b", 0 wrong" in out, (out, err[-2000:])
 
 
+@pytest.mark.parametrize("cpus", ["1", "4"])
+def test_alarms_faster_than_anybody(cpus):
+    check(["alarms"], "both went on\n", options=["--cpus", cpus, *program("alarms")])
+
+
 def test_ten_thousand_forks_meet_a_limit():
     script = "grep MemFree /proc/meminfo; bomb && echo alive; sleep 1; grep MemFree /proc/meminfo"
     status, out, err = run("sh", "-c", script, limit=120, options=program("bomb"))
