@@ -7,7 +7,7 @@ TYPE := $(if $(DEBUG),debug,release)
 BUILD := build/$(ARCH)-$(TYPE)
 HOST := build/host-$(ARCH)
 Q := $(if $(V),,@)
-WERROR := $(if $(CI),-Werror)
+WERROR ?= -Werror
 include kernel/arch/$(ARCH)/flags.mk
 
 KCC := $(TOOLPREFIX)gcc

@@ -31,6 +31,13 @@ static inline u64 tf_syscall_arg(const struct trapframe *tf, unsigned i)
     return args[i];
 }
 
+static inline void tf_set_syscall_arg(struct trapframe *tf, unsigned i, u64 v)
+{
+    u64 *const args[] = {&tf->rdi, &tf->rsi, &tf->rdx, &tf->r10, &tf->r8, &tf->r9};
+
+    *args[i] = v;
+}
+
 static inline void tf_set_result(struct trapframe *tf, u64 v)
 {
     tf->rax = v;
