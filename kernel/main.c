@@ -41,6 +41,7 @@ static void boot_thread(void *arg)
     fs_init();
     memfd_init();
     tty_init();
+    pty_init();
     console_start();
     exec_init();
     unpack();

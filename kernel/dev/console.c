@@ -188,11 +188,6 @@ size_t console_pending(void)
     return n;
 }
 
-void console_echo(const void *buf, size_t n)
-{
-    (void)console_try_write(CONSOLE_TTY, buf, n);
-}
-
 static void put_log_locked(u8 c)
 {
     if (framed && c == DLE)
@@ -263,7 +258,7 @@ static bool throttle(void)
     bool locked = lock(), full;
 
     rx_masked = true; /* before the second look: a reader makes room first, then looks at this */
-    full = tty_input_room() < RESUME_ROOM;
+    full = tty_input_room(&console_tty) < RESUME_ROOM;
     rx_masked = full;
     interrupts_update_locked();
     unlock(locked);
@@ -274,7 +269,7 @@ void console_input_resume(void)
 {
     bool locked = lock();
 
-    if (rx_masked && tty_input_room() >= RESUME_ROOM) {
+    if (rx_masked && tty_input_room(&console_tty) >= RESUME_ROOM) {
         rx_masked = false;
         interrupts_update_locked();
     }
@@ -294,7 +289,7 @@ static bool demultiplex(u8 c)
         hostin_end();
         break;
     case FRAME_WINDOW:
-        tty_set_window((u16)input.rows, (u16)input.columns);
+        tty_set_window(&console_tty, (u16)input.rows, (u16)input.columns);
         break;
     case FRAME_NOTHING:
         break;
@@ -309,17 +304,17 @@ static void receive(void)
     bool any = false;
 
     while (uart_rx_ready()) {
-        if (n == sizeof typed || tty_input_room() <= n) {
-            tty_input(typed, n);
+        if (n == sizeof typed || tty_input_room(&console_tty) <= n) {
+            tty_input(&console_tty, typed, n);
             n = 0;
-            if (tty_input_room() == 0 && throttle())
+            if (tty_input_room(&console_tty) == 0 && throttle())
                 break;
         }
         typed[n] = uart_get();
         n += demultiplex(typed[n]);
         any = true;
     }
-    tty_input(typed, n);
+    tty_input(&console_tty, typed, n);
     if (any)
         hostin_wake();
 }

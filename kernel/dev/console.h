@@ -24,7 +24,6 @@ struct waitq *console_write_waitq(void);
 /* Sleeps until what was written before the call has left: 0, or -ERESTARTSYS. */
 int console_wait_sent(void);
 size_t console_pending(void);     /* bytes not yet sent */
-void console_echo(const void *buf, size_t n); /* to the terminal, any context: never sleeps, drops what does not fit */
 void console_input_resume(void);  /* the terminal has more room */
 
 /* For printk: any context, never sleeps; drains by polling when the ring is full. */

@@ -6,8 +6,9 @@
 #define DEVICES_MAX 32
 
 static struct device {
-    const char *name;
+    const char *name; /* NULL: it has no node of its own here */
     u64 rdev;
+    unsigned count;   /* of numbers, from rdev on */
     u32 mode;
     const struct file_ops *ops;
     void *priv;
@@ -20,29 +21,41 @@ static void make_node(const struct device *d)
     char path[64];
     int err;
 
+    if (!d->name)
+        return;
     snprintf(path, sizeof path, "/dev/%s", d->name);
     err = fs_mknod(AT_FDCWD, path, d->mode, d->rdev);
     if (err)
         printk(LOG_WARN, "%s cannot be made: error %d", path, err);
 }
 
-int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv)
+static int add(struct device device)
 {
     struct device *d = &devices[device_count];
 
     if (device_count == DEVICES_MAX)
         return -ENOSPC;
-    *d = (struct device){name, rdev, mode, ops, priv};
+    *d = device;
     device_count++;
     if (mounted)
         make_node(d);
     return 0;
 }
 
+int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv)
+{
+    return add((struct device){name, rdev, 1, mode, ops, priv});
+}
+
+int device_register_range(u64 rdev, unsigned count, const struct file_ops *ops)
+{
+    return add((struct device){.rdev = rdev, .count = count, .ops = ops});
+}
+
 bool device_find(u64 rdev, const struct file_ops **ops, void **priv)
 {
     for (unsigned i = 0; i < device_count; i++)
-        if (devices[i].rdev == rdev) {
+        if (rdev - devices[i].rdev < devices[i].count) {
             *ops = devices[i].ops;
             *priv = devices[i].priv;
             return true;

@@ -184,10 +184,13 @@ extern struct dentry *root_dentry;
 
 struct superblock *ramfs_create(struct dentry **root);
 struct superblock *procfs_create(struct dentry **root);
+struct superblock *devpts_create(struct dentry **root); /* at boot, once: fs/pty.c */
+extern const struct file_ops ramfs_dir_ops;             /* for a directory whose names are its dentries */
 
 /* ---- device numbers: dev_register at boot; /dev nodes are made in a ramfs mounted at /dev ---- */
 #define MKDEV(major, minor) ((u64)(major) << 8 | (minor)) /* small numbers only: Linux's st_rdev encoding agrees */
 int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv);
+int device_register_range(u64 rdev, unsigned count, const struct file_ops *ops); /* nodes: somebody else's */
 bool device_find(u64 rdev, const struct file_ops **ops, void **priv);
 void devices_mount(void); /* /dev exists: makes the nodes, also those of devices to come */
 void memdev_init(void);

@@ -108,6 +108,7 @@ void fs_init(void)
         panic("no memory for the root file system");
     mount_at("/dev", ramfs_create, "devtmpfs");
     mount_at("/proc", procfs_create, "proc");
+    mount_at("/dev/pts", devpts_create, "devpts");
     memdev_init();
     devices_mount();
     make_links();

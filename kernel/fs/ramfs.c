@@ -14,7 +14,7 @@
 #define RAMFS_MAGIC 0x01021994 /* TMPFS_MAGIC: what programs know */
 #define SIZE_MAX_FILE (1ul << 46)
 
-static const struct file_ops file_ops, dir_ops;
+static const struct file_ops file_ops;
 static const struct vnode_ops vnode_ops;
 
 /* ---- pages ---- */
@@ -218,7 +218,7 @@ static int ramfs_create_vnode(struct superblock *sb, u32 mode, u64 rdev, const c
         v->object = object_create(NULL, 0, NULL);
         v->file_ops = &file_ops;
     } else if ((mode & S_IFMT) == S_IFDIR) {
-        v->file_ops = &dir_ops;
+        v->file_ops = &ramfs_dir_ops;
     } else if ((mode & S_IFMT) == S_IFLNK) {
         v->priv = kmem_strdup(target);
         v->size = strlen(target);
@@ -268,7 +268,7 @@ static s64 ramfs_dir_seek(struct file *f, s64 offset, int whence)
 
 static const struct file_ops file_ops = {
     .read = ramfs_read, .write = ramfs_write, .seek = ramfs_seek, .mmap = ramfs_mmap};
-static const struct file_ops dir_ops = {.iterate = ramfs_iterate, .seek = ramfs_dir_seek};
+const struct file_ops ramfs_dir_ops = {.iterate = ramfs_iterate, .seek = ramfs_dir_seek};
 static const struct vnode_ops vnode_ops = {.create = ramfs_create_in,
                                            .readlink = ramfs_readlink,
                                            .truncate = ramfs_truncate,

@@ -1,5 +1,5 @@
 /*
- * The console's terminal: reading, writing, settings. Bytes go between the
+ * A terminal: reading, writing, settings. Bytes go between the
  * rings and user memory by way of a buffer, so that nothing that may fault or
  * sleep happens with the terminal's lock held.
  */
@@ -18,12 +18,63 @@
 
 struct tty console_tty;
 
+/* ---- the console as a driver ---- */
+
+static bool line_write(struct tty *t, const void *buf, size_t n)
+{
+    (void)t;
+    return console_try_write(CONSOLE_TTY, buf, n);
+}
+
+static bool line_has_room(struct tty *t)
+{
+    (void)t;
+    return console_write_ready();
+}
+
+static struct waitq *line_waitq(struct tty *t)
+{
+    (void)t;
+    return console_write_waitq();
+}
+
+static int line_wait_sent(struct tty *t)
+{
+    (void)t;
+    return console_wait_sent();
+}
+
+static size_t line_pending(struct tty *t)
+{
+    (void)t;
+    return console_pending();
+}
+
+static void line_input_taken(struct tty *t)
+{
+    (void)t;
+    console_input_resume();
+}
+
+static const struct tty_driver console_driver = {.write = line_write,
+                                                 .ready = line_has_room,
+                                                 .waitq = line_waitq,
+                                                 .wait_sent = line_wait_sent,
+                                                 .pending = line_pending,
+                                                 .input_taken = line_input_taken};
+
+static void written(struct tty *t)
+{
+    if (t->driver->written)
+        t->driver->written(t);
+}
+
 /* ---- input ---- */
 
 /* What is left when one more line's end must still fit. */
-size_t tty_input_room(void)
+size_t tty_input_room(struct tty *t)
 {
-    u64 used = READ_ONCE(console_tty.head) - READ_ONCE(console_tty.tail);
+    u64 used = READ_ONCE(t->head) - READ_ONCE(t->tail);
 
     return used + 2 < TTY_RING ? TTY_RING - 2 - used : 0;
 }
@@ -43,12 +94,12 @@ static void carry_out(struct tty *t, const struct tty_effects *e)
     if (e->readable)
         waitq_wake_all(&t->readable);
     if (e->resumed)
-        waitq_wake_all(console_write_waitq());
+        waitq_wake_all(t->driver->waitq(t));
+    written(t); /* there may have been an echo */
 }
 
-void tty_input(const u8 *buf, size_t n)
+void tty_input(struct tty *t, const u8 *buf, size_t n)
 {
-    struct tty *t = &console_tty;
     struct tty_effects e = {0};
 
     if (n == 0)
@@ -72,9 +123,9 @@ static void window_set(struct tty *t, const struct winsize *w)
         send_foreground(t, SIGWINCH);
 }
 
-void tty_set_window(u16 rows, u16 columns)
+void tty_set_window(struct tty *t, u16 rows, u16 columns)
 {
-    window_set(&console_tty, &(struct winsize){.rows = rows, .columns = columns});
+    window_set(t, &(struct winsize){.rows = rows, .columns = columns});
 }
 
 /* ---- reading ---- */
@@ -84,7 +135,7 @@ static bool ready(struct tty *t, size_t want)
     bool yes;
 
     spin_lock(&t->lock);
-    yes = line_ready(t, want);
+    yes = t->hung_up || line_ready(t, want);
     spin_unlock(&t->lock);
     return yes;
 }
@@ -170,7 +221,7 @@ static ssize_t take(struct tty *t, struct uio *u, bool *end)
     return (ssize_t)done;
 }
 
-static ssize_t tty_read(struct file *f, struct uio *u, u64 *pos)
+ssize_t tty_read(struct file *f, struct uio *u, u64 *pos)
 {
     struct tty *t = f->priv;
     ssize_t n = tty_background_check(t, SIGTTIN);
@@ -186,10 +237,10 @@ static ssize_t tty_read(struct file *f, struct uio *u, u64 *pos)
         mutex_lock(&t->read_lock);
         n = take(t, u, &end);
         mutex_unlock(&t->read_lock);
-        if (p.want == 0)
+        if (p.want == 0 || t->hung_up)
             break; /* whoever asks for no byte at least may get none; others wait again if another reader was faster */
     }
-    console_input_resume();
+    t->driver->input_taken(t);
     return n;
 }
 
@@ -203,19 +254,20 @@ static size_t put(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size)
 
     spin_lock(&t->lock);
     column = t->column;
-    if (!t->stopped)
+    if (!t->stopped && !t->hung_up)
         done = line_output(t, in, n, out, size, &made);
-    if (done > 0 && !console_try_write(CONSOLE_TTY, out, made)) {
+    if (done > 0 && !t->driver->write(t, out, made)) {
         t->column = column;
         done = 0;
     }
     spin_unlock(&t->lock);
+    written(t);
     return done;
 }
 
 static bool may_write(struct tty *t)
 {
-    return !READ_ONCE(t->stopped) && console_write_ready();
+    return READ_ONCE(t->hung_up) || (!READ_ONCE(t->stopped) && t->driver->ready(t));
 }
 
 /* All n bytes, or what stopped it; *done counts. */
@@ -228,13 +280,15 @@ static int write_piece(struct tty *t, const u8 *in, size_t n, u8 *out, size_t si
 
         at += part;
         *done += part;
-        if (part == 0)
-            err = nonblock ? -EAGAIN : wait_event(console_write_waitq(), may_write(t), SLEEP_INTERRUPTIBLE, UINT64_MAX);
+        if (READ_ONCE(t->hung_up))
+            err = -EIO;
+        else if (part == 0)
+            err = nonblock ? -EAGAIN : wait_event(t->driver->waitq(t), may_write(t), SLEEP_INTERRUPTIBLE, UINT64_MAX);
     }
     return err;
 }
 
-static ssize_t tty_write(struct file *f, struct uio *u, u64 *pos)
+ssize_t tty_write(struct file *f, struct uio *u, u64 *pos)
 {
     struct tty *t = f->priv;
     u8 small[3 * SMALL_WRITE + 8], *big = u->left > SMALL_WRITE ? kmem_alloc(WRITE_PIECE + CONSOLE_CHUNK) : NULL;
@@ -252,14 +306,14 @@ static ssize_t tty_write(struct file *f, struct uio *u, u64 *pos)
     return done ? (ssize_t)done : err;
 }
 
-static unsigned tty_poll(struct file *f, struct poll_set *ps)
+unsigned tty_poll(struct file *f, struct poll_set *ps)
 {
     struct tty *t = f->priv;
     struct patience p = patience_of(t, SIZE_MAX);
 
     poll_set_add(ps, &t->readable);
-    poll_set_add(ps, console_write_waitq());
-    return (ready(t, p.gap_ns ? 1 : MAX(p.want, 1ul)) ? POLLIN | POLLRDNORM : 0) |
+    poll_set_add(ps, t->driver->waitq(t));
+    return (READ_ONCE(t->hung_up) ? POLLHUP : 0) | (ready(t, p.gap_ns ? 1 : MAX(p.want, 1ul)) ? POLLIN | POLLRDNORM : 0) |
            (may_write(t) ? POLLOUT | POLLWRNORM : 0);
 }
 
@@ -285,7 +339,7 @@ static int set_termios(struct tty *t, u32 cmd, vaddr_t arg)
     if (!err)
         err = get_user(&new, arg);
     if (!err && cmd != TCSETS)
-        err = console_wait_sent();
+        err = t->driver->wait_sent(t);
     if (err)
         return err;
     spin_lock(&t->lock);
@@ -298,8 +352,8 @@ static int set_termios(struct tty *t, u32 cmd, vaddr_t arg)
         t->stopped = false;
     spin_unlock(&t->lock);
     waitq_wake_all(&t->readable); /* what they wait for may be another thing now */
-    waitq_wake_all(console_write_waitq());
-    console_input_resume();
+    waitq_wake_all(t->driver->waitq(t));
+    t->driver->input_taken(t);
     return 0;
 }
 
@@ -316,9 +370,10 @@ static int flow(struct tty *t, u64 what)
     if (what == OUTPUT_OFF || what == OUTPUT_ON)
         t->stopped = what == OUTPUT_OFF;
     else if (c != 0)
-        console_echo(&c, 1);
+        (void)t->driver->write(t, &c, 1);
     spin_unlock(&t->lock);
-    waitq_wake_all(console_write_waitq());
+    written(t);
+    waitq_wake_all(t->driver->waitq(t));
     return 0;
 }
 
@@ -333,7 +388,7 @@ static int flush(struct tty *t, u64 what)
         spin_lock(&t->lock);
         line_flush_input(t);
         spin_unlock(&t->lock);
-        console_input_resume();
+        t->driver->input_taken(t);
     }
     return 0;
 }
@@ -342,7 +397,7 @@ static int drain(struct tty *t)
 {
     int err = tty_background_check(t, SIGTTOU);
 
-    return err ? err : console_wait_sent();
+    return err ? err : t->driver->wait_sent(t);
 }
 
 static int put_u32(vaddr_t arg, u32 v)
@@ -370,10 +425,8 @@ static int window_from_user(struct tty *t, vaddr_t arg)
     return 0;
 }
 
-static s64 tty_ioctl(struct file *f, u32 cmd, u64 arg)
+s64 tty_ioctl_settings(struct tty *t, u32 cmd, u64 arg)
 {
-    struct tty *t = f->priv;
-
     switch (cmd) {
     case TCGETS:
         return get_termios(t, arg);
@@ -385,10 +438,6 @@ static s64 tty_ioctl(struct file *f, u32 cmd, u64 arg)
         return window_to_user(t, arg);
     case TIOCSWINSZ:
         return window_from_user(t, arg);
-    case FIONREAD:
-        return put_u32(arg, (u32)count(t));
-    case TIOCOUTQ:
-        return put_u32(arg, (u32)console_pending());
     case TCFLSH:
         return flush(t, arg);
     case TCXONC:
@@ -404,31 +453,70 @@ static s64 tty_ioctl(struct file *f, u32 cmd, u64 arg)
     case TIOCSTI:
         return -EIO; /* nobody types for somebody else */
     }
-    return tty_job_ioctl(t, cmd, arg);
+    return -ENOTTY;
+}
+
+s64 tty_ioctl(struct file *f, u32 cmd, u64 arg)
+{
+    struct tty *t = f->priv;
+    s64 result;
+
+    if (READ_ONCE(t->hung_up))
+        return -EIO;
+    switch (cmd) {
+    case FIONREAD:
+        return put_u32(arg, (u32)count(t));
+    case TIOCOUTQ:
+        return put_u32(arg, (u32)t->driver->pending(t));
+    }
+    result = tty_ioctl_settings(t, cmd, arg);
+    return result == -ENOTTY ? tty_job_ioctl(t, cmd, arg) : result;
 }
 
 /* ---- opening ---- */
 
-/* priv: /dev/tty, which is the controlling terminal, whichever that is. */
-static int tty_open(struct file *f, void *priv)
+static int console_open(struct file *f, void *priv)
 {
+    (void)priv;
     f->priv = &console_tty;
     f->stream = true;
-    return tty_open_session(&console_tty, priv, f->flags);
+    tty_open_session(&console_tty, f->flags);
+    return 0;
 }
 
-static const struct file_ops tty_ops = {
-    .open = tty_open, .read = tty_read, .write = tty_write, .ioctl = tty_ioctl, .poll = tty_poll};
+static const struct file_ops console_ops = {
+    .open = console_open, .read = tty_read, .write = tty_write, .ioctl = tty_ioctl, .poll = tty_poll};
 
-void tty_init(void)
+/* /dev/tty: the controlling terminal, whichever that is. */
+static int controlling_open(struct file *f, void *priv)
 {
-    struct tty *t = &console_tty;
+    struct tty *t = tty_controlling_get();
 
+    (void)priv;
+    if (!t)
+        return -ENXIO;
+    f->priv = t;
+    f->stream = true;
+    f->ops = t == &console_tty ? &console_ops : &pty_slave_ops;
+    return 0;
+}
+
+static const struct file_ops controlling_ops = {.open = controlling_open};
+
+void tty_start(struct tty *t, const struct tty_driver *driver, u64 rdev)
+{
+    t->driver = driver;
+    t->rdev = rdev;
     spin_init(&t->lock, "terminal", RANK_TTY);
     mutex_init(&t->read_lock, "terminal readers", RANK_TTY_READ);
     waitq_init(&t->readable);
     line_init(t);
-    device_register("tty", MKDEV(5, 0), S_IFCHR | 0666, &tty_ops, t);
-    device_register("console", MKDEV(5, 1), S_IFCHR | 0600, &tty_ops, NULL);
-    device_register("ttyS0", MKDEV(4, 64), S_IFCHR | 0600, &tty_ops, NULL);
+}
+
+void tty_init(void)
+{
+    tty_start(&console_tty, &console_driver, MKDEV(5, 1));
+    device_register("tty", MKDEV(5, 0), S_IFCHR | 0666, &controlling_ops, NULL);
+    device_register("console", MKDEV(5, 1), S_IFCHR | 0600, &console_ops, NULL);
+    device_register("ttyS0", MKDEV(4, 64), S_IFCHR | 0600, &console_ops, NULL);
 }

@@ -1,6 +1,7 @@
 /*
  * Terminals: the line discipline (tty_line.c, tty_edit.c), job control
- * (tty_job.c) and the calls (tty.c).
+ * (tty_job.c) and the calls (tty.c). Below a terminal is a driver: the console's
+ * serial line, or the program at the other end of a pseudoterminal (pty.c).
  *
  * Lock: tty->lock (RANK_TTY) for rings and settings; tty->read_lock
  * (RANK_TTY_READ) keeps what one reader takes in one piece; nobody waits for
@@ -58,7 +59,20 @@ enum { VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSU
 #define TTY_RING 65536u
 #define TTY_LINE_MAX 4095u
 
+struct tty;
+struct tty_driver {
+    bool (*write)(struct tty *t, const void *buf, size_t n); /* n <= CONSOLE_CHUNK: all of it or false; t->lock held */
+    void (*written)(struct tty *t);        /* after one or more of these, without the lock */
+    bool (*ready)(struct tty *t);          /* has write room for a piece? */
+    struct waitq *(*waitq)(struct tty *t); /* who waits for that, or for output to go on */
+    int (*wait_sent)(struct tty *t);       /* 0, -ERESTARTSYS */
+    size_t (*pending)(struct tty *t);      /* bytes that are not sent yet */
+    void (*input_taken)(struct tty *t);    /* there may be more room for input */
+};
+
 struct tty {
+    const struct tty_driver *driver;
+    u64 rdev;
     struct spinlock lock;     /* RANK_TTY */
     struct mutex read_lock;   /* RANK_TTY_READ */
     struct termios termios;
@@ -68,8 +82,9 @@ struct tty {
     u64 tail, canon, head;    /* read so far; what may be read ends here; all, with the line that is being typed */
     bool literal_next;        /* after VLNEXT */
     bool stopped;             /* output, by VSTOP or TCXONC */
+    bool hung_up;             /* the other end is gone for ever: reads end, all else is -EIO */
     u32 column, line_column;  /* of the cursor; where the line that is being typed began */
-    struct waitq readable;    /* who waits for output to go on is in console_write_waitq */
+    struct waitq readable;
     struct session *session;  /* whose controlling terminal it is; process_lock */
     u32 foreground;           /* process group; written under process_lock */
 };
@@ -103,9 +118,13 @@ bool edit_character(struct tty *t, u8 c);             /* true: the byte edited t
 /* ---- tty_job.c: job control ---- */
 int tty_background_check(struct tty *t, int signo); /* for SIGTTIN, SIGTTOU: 0, -EIO, -ERESTARTSYS */
 s64 tty_job_ioctl(struct tty *t, u32 cmd, u64 arg); /* -ENOTTY: not one of job control */
-int tty_open_session(struct tty *t, bool controlling, u32 flags); /* controlling: /dev/tty */
+void tty_open_session(struct tty *t, u32 flags); /* a session leader that has none may get it as its own */
+struct tty *tty_controlling_get(void);           /* with pty_get; NULL: there is none */
 /* A session leader ends: the terminal is no longer controlling; its foreground group gets SIGHUP and SIGCONT. */
 void tty_hangup_session(struct process *leader);
+/* The terminal itself is gone: its session has none any more, and its leader and foreground group are told. */
+void tty_hangup(struct tty *t);
+s64 tty_job_ioctl_master(struct tty *t, u32 cmd, u64 arg); /* the questions that the other end of a pseudoterminal asks */
 u32 tty_number(struct tty *t), tty_foreground(struct tty *t); /* for /proc/PID/stat */
 
 /* ---- tty.c ---- */
@@ -114,8 +133,20 @@ enum {
     TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCSTI, TIOCGWINSZ, TIOCSWINSZ, FIONREAD = 0x541b, TIOCNOTTY = 0x5422,
     TIOCGETD = 0x5424, TCSBRKP = 0x5425, TIOCGSID = 0x5429
 };
-void tty_init(void);                        /* /dev/console, /dev/tty, /dev/ttyS0 */
-extern struct tty console_tty;              /* the only one so far */
-void tty_input(const u8 *buf, size_t n);    /* from the console, interrupt context; no more than tty_input_room */
-size_t tty_input_room(void);
-void tty_set_window(u16 rows, u16 columns); /* SIGWINCH when changed */
+void tty_init(void); /* /dev/console, /dev/tty, /dev/ttyS0 */
+extern struct tty console_tty;
+void tty_start(struct tty *t, const struct tty_driver *driver, u64 rdev); /* makes zeroed memory a terminal */
+void tty_input(struct tty *t, const u8 *buf, size_t n); /* any context; no more than tty_input_room */
+size_t tty_input_room(struct tty *t);
+void tty_set_window(struct tty *t, u16 rows, u16 columns); /* SIGWINCH when changed */
+/* What the file operations of any terminal are made of; f->priv is the terminal. */
+ssize_t tty_read(struct file *f, struct uio *u, u64 *pos), tty_write(struct file *f, struct uio *u, u64 *pos);
+unsigned tty_poll(struct file *f, struct poll_set *ps);
+s64 tty_ioctl(struct file *f, u32 cmd, u64 arg);
+s64 tty_ioctl_settings(struct tty *t, u32 cmd, u64 arg); /* those that both ends have; -ENOTTY */
+
+/* ---- pty.c ---- */
+void pty_init(void); /* /dev/ptmx, and /dev/pts */
+#define PTY_MAJOR 136u
+bool pty_get(struct tty *t); /* process_lock held: an open file of the slave more; false: it is going away */
+extern const struct file_ops pty_slave_ops;

@@ -3,7 +3,6 @@
  * word erase, reprint; POSIX chapter 11.1.9, and what Linux adds. Every wipe
  * takes time in proportion to the line, as it runs in an interrupt.
  */
-#include "dev/console.h"
 #include "fs/tty.h"
 
 #define WIPE_MAX 4096u /* columns wiped at once: more than a screen */
@@ -38,7 +37,7 @@ static void echo_raw(struct tty *t, const char *s, size_t n)
     while (n > 0) {
         size_t used = line_output(t, (const u8 *)s, n, out, sizeof out, &made);
 
-        console_echo(out, made);
+        (void)t->driver->write(t, out, made);
         s += used;
         n -= used;
     }

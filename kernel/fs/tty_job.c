@@ -57,6 +57,14 @@ int tty_background_check(struct tty *t, int signo)
     return -ERESTARTSYS;
 }
 
+static void tell_group(u32 group)
+{
+    if (group) {
+        signal_send_pgrp(group, SIGHUP, NULL);
+        signal_send_pgrp(group, SIGCONT, NULL);
+    }
+}
+
 void tty_hangup_session(struct process *leader)
 {
     struct tty *t;
@@ -71,10 +79,32 @@ void tty_hangup_session(struct process *leader)
     }
     leader->session->tty = NULL;
     spin_unlock(&process_lock);
-    if (group) {
-        signal_send_pgrp(group, SIGHUP, NULL);
-        signal_send_pgrp(group, SIGCONT, NULL);
+    tell_group(group);
+}
+
+void tty_hangup(struct tty *t)
+{
+    struct process *leader = NULL;
+    u32 group, sid = 0;
+
+    spin_lock(&process_lock);
+    group = t->foreground;
+    t->foreground = 0;
+    if (t->session) {
+        sid = t->session->sid;
+        t->session->tty = NULL;
+        t->session = NULL;
     }
+    spin_unlock(&process_lock);
+    if (sid)
+        leader = process_find(sid);
+    if (leader) {
+        signal_send_process(leader, SIGHUP, NULL);
+        signal_send_process(leader, SIGCONT, NULL);
+        process_put(leader);
+    }
+    if (group != sid)
+        tell_group(group);
 }
 
 /* A session leader without a terminal gets this one, if it is free (or root insists). */
@@ -103,22 +133,33 @@ static int take(struct tty *t, bool force)
     return err;
 }
 
-int tty_open_session(struct tty *t, bool controlling, u32 flags)
+void tty_open_session(struct tty *t, u32 flags)
 {
     struct process *p = current_process();
-    bool has, wants;
+    bool wants;
+
+    if (!p || (flags & O_NOCTTY))
+        return;
+    spin_lock(&process_lock);
+    wants = !p->session->tty && !t->session && p->session->sid == p->pid;
+    spin_unlock(&process_lock);
+    if (wants)
+        (void)take(t, false); /* somebody else may have been faster: the open is good all the same */
+}
+
+struct tty *tty_controlling_get(void)
+{
+    struct process *p = current_process();
+    struct tty *t;
 
     if (!p)
-        return 0;
+        return NULL;
     spin_lock(&process_lock);
-    has = p->session->tty;
-    wants = !has && !t->session && p->session->sid == p->pid;
+    t = p->session->tty;
+    if (t && t != &console_tty && !pty_get(t))
+        t = NULL;
     spin_unlock(&process_lock);
-    if (controlling)
-        return has ? 0 : -ENXIO;
-    if (wants && !(flags & O_NOCTTY))
-        (void)take(t, false); /* somebody else may have been faster: the open is good all the same */
-    return 0;
+    return t;
 }
 
 static int give_up(struct tty *t)
@@ -187,10 +228,25 @@ s64 tty_job_ioctl(struct tty *t, u32 cmd, u64 arg)
     return -ENOTTY;
 }
 
+s64 tty_job_ioctl_master(struct tty *t, u32 cmd, u64 arg)
+{
+    u32 group, sid;
+
+    spin_lock(&process_lock);
+    group = t->foreground;
+    sid = t->session ? t->session->sid : 0;
+    spin_unlock(&process_lock);
+    if (cmd == TIOCGPGRP)
+        return put_user(arg, &group);
+    if (cmd == TIOCGSID && sid)
+        return put_user(arg, &sid);
+    return -ENOTTY;
+}
+
 /* process_lock held. */
 u32 tty_number(struct tty *t)
 {
-    return t ? (u32)MKDEV(5, 1) : 0;
+    return t ? (u32)t->rdev : 0;
 }
 
 u32 tty_foreground(struct tty *t)

@@ -5,7 +5,6 @@
  * tail <= canon <= head <= tail + TTY_RING. Out of canonical mode canon is head:
  * what has come may be read at once.
  */
-#include "dev/console.h"
 #include "fs/tty.h"
 #include "lib/string.h"
 #include "proc/signal.h"
@@ -194,7 +193,7 @@ static void canonical(struct tty *t, u8 c, struct tty_effects *e)
     } else if (!line_is_full(t)) {
         add(t, c);
     } else if (t->termios.iflag & IMAXBEL) {
-        console_echo("\a", 1);
+        (void)t->driver->write(t, "\a", 1);
     }
 }
 

@@ -397,7 +397,7 @@ static int mount_type(const char *type, struct superblock **sb, struct dentry **
     else if (strcmp(type, "proc") == 0)
         *sb = procfs_create(root);
     else
-        return -ENODEV;
+        return strcmp(type, "devpts") == 0 ? -EBUSY : -ENODEV; /* there is one, at /dev/pts */
     return *sb ? 0 : -ENOMEM;
 }
 

@@ -119,13 +119,17 @@ void hostin_wake(void)
 {
 }
 
-size_t tty_input_room(void)
+struct tty console_tty;
+
+size_t tty_input_room(struct tty *t)
 {
+    (void)t;
     return tty_room;
 }
 
-void tty_input(const u8 *buf, size_t n)
+void tty_input(struct tty *t, const u8 *buf, size_t n)
 {
+    (void)t;
     assert_int_equal(locked_now, 0);
     assert_true(n <= tty_room && tty_got + n <= sizeof tty_bytes);
     memcpy(tty_bytes + tty_got, buf, n);
@@ -133,8 +137,9 @@ void tty_input(const u8 *buf, size_t n)
     tty_room -= n;
 }
 
-void tty_set_window(u16 r, u16 c)
+void tty_set_window(struct tty *t, u16 r, u16 c)
 {
+    (void)t;
     rows = r;
     columns = c;
 }

@@ -194,7 +194,7 @@ static void test_flush_while_reading(void **state)
         assert_int_equal(get(buf, 10), 10);
         type("more\003");
         assert_int_equal(t->head, t->tail);
-        assert_int_equal(tty_input_room(), TTY_RING - 2);
+        assert_int_equal(tty_input_room(t), TTY_RING - 2);
     }
 }
 
@@ -224,9 +224,9 @@ static void test_window(void **state)
     struct winsize w;
 
     (void)state;
-    tty_set_window(24, 80); /* as it is */
+    tty_set_window(t, 24, 80); /* as it is */
     assert_int_equal(signals, 0);
-    tty_set_window(50, 100);
+    tty_set_window(t, 50, 100);
     assert_int_equal(signals, SIG_BIT(SIGWINCH));
     assert_int_equal(tty_ioctl(&file, TIOCGWINSZ, (u64)&w), 0);
     assert_int_equal(w.rows, 50);

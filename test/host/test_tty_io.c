@@ -186,10 +186,10 @@ static void test_ring_full(void **state)
     for (size_t i = 0; i < TTY_RING; i++)
         big[i] = (char)('a' + i % 23);
     for (size_t round = 0; round < 5; round++) {
-        size_t n = tty_input_room(), taken = 0;
+        size_t n = tty_input_room(t), taken = 0;
 
-        tty_input((u8 *)big, n);
-        assert_int_equal(tty_input_room(), 0);
+        tty_input(t, (u8 *)big, n);
+        assert_int_equal(tty_input_room(t), 0);
         while (taken < n) {
             ssize_t got = get(back + taken, 1 + (taken * 7 + round) % 5000);
             assert_true(got > 0);
@@ -219,14 +219,14 @@ static void test_random(void **state)
         u32 r = (seed = seed * 1664525 + 1013904223) >> 8;
 
         c = random_byte(r);
-        tty_input(&c, 1);
+        tty_input(t, &c, 1);
         if (r % 7 == 0)
             (void)get(buf, 1 + r / 7 % sizeof buf);
         if (r % 997 == 0) {
             u32 visible = ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE;
             set_lflag(t->termios.lflag ^ (r / 997 % 2 ? ICANON : 0) ^ (r / 997 & visible));
         }
-        if (seen_size > sizeof seen / 2 || tty_input_room() < 100) {
+        if (seen_size > sizeof seen / 2 || tty_input_room(t) < 100) {
             seen_size = 0;
             assert_int_equal(tty_ioctl(&file, TCFLSH, 2), 0);
         }

@@ -121,7 +121,7 @@ int wait_block(struct waiter *w, u64 deadline)
     now = MAX(now, script->at);
     if (!script->typed)
         return -ERESTARTSYS;
-    tty_input((const u8 *)script->typed, strlen(script->typed));
+    tty_input(&console_tty, (const u8 *)script->typed, strlen(script->typed));
     script++;
     return 0;
 }
@@ -149,11 +149,6 @@ bool console_try_write(enum console_channel ch, const void *buf, size_t n)
     memcpy(seen + seen_size, buf, n);
     seen_size += n;
     return true;
-}
-
-void console_echo(const void *buf, size_t n)
-{
-    (void)console_try_write(CONSOLE_TTY, buf, n);
 }
 
 bool console_write_ready(void)
@@ -193,11 +188,17 @@ s64 tty_job_ioctl(struct tty *t, u32 cmd, u64 arg)
     return -ENOTTY;
 }
 
-int tty_open_session(struct tty *t, bool controlling, u32 flags)
+void tty_open_session(struct tty *t, u32 flags)
 {
-    (void)t, (void)controlling, (void)flags;
-    return 0;
+    (void)t, (void)flags;
 }
+
+struct tty *tty_controlling_get(void)
+{
+    return NULL;
+}
+
+const struct file_ops pty_slave_ops;
 
 void poll_set_add(struct poll_set *ps, struct waitq *q)
 {
@@ -274,7 +275,7 @@ static int setup(void **state)
 
 static void type(const char *s)
 {
-    tty_input((const u8 *)s, strlen(s));
+    tty_input(t, (const u8 *)s, strlen(s));
 }
 
 static ssize_t get(void *buf, size_t n)
