@@ -18,6 +18,10 @@ bool timerfd_is(const struct file *f), timerfd_is_realtime(const struct file *f)
 void timerfd_get(struct file *f, struct timerfd_setting *out);
 void timerfd_set(struct file *f, u64 deadline_ns, u64 interval_ns); /* deadline 0: off */
 
+/* signalfd */
+int signalfd_create(u64 mask, u32 flags, struct file **out) __must_check;
+bool signalfd_set_mask(struct file *f, u64 mask); /* false: it is none */
+
 /* epoll: who is interested in which file. Events are Linux's EPOLL* numbers. */
 #define EPOLLET (1u << 31)
 #define EPOLLONESHOT (1u << 30)

@@ -9,7 +9,7 @@
 #include "lib/print.h"
 #include "lib/random.h"
 #include "lib/string.h"
-#include "proc/process.h"
+#include "proc/itimer.h"
 #include "sys/syscall.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
@@ -491,6 +491,7 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     if (old_exe)
         process_exe_put(old_exe);
     file_table_close_on_exec(p->files);
+    process_timers_exec(p);
     signal_actions_reset(p->actions, personality->default_signals);
     current->altstack.sp = current->altstack.size = 0;
     current->robust_list = current->clear_child_tid = 0;

@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "proc/futex.h"
-#include "proc/process.h"
+#include "proc/itimer.h"
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
@@ -47,7 +47,7 @@ static void release_parts(struct process *p)
         fs_context_put(fs);
     if (exe)
         process_exe_put(exe);
-    timer_cancel(&p->alarm);
+    process_timers_exit(p);
 }
 
 /* ---- the family ---- */

@@ -88,7 +88,6 @@ void process_init_fields(struct process *p)
     waitq_init(&p->stop_wait);
     waitq_init(&p->vfork_wait);
     waitq_init(&p->thread_wait);
-    p->alarm.fn = itimer_fired;
     p->start_ns = arch_time_ns();
 }
 

@@ -167,6 +167,7 @@ void process_put(struct process *p)
         signal_actions_put(p->actions);
     if (p->session && ref_put(&p->session->refs))
         kmem_free(p->session);
+    kmem_free(p->timers);
     kmem_free(p);
 }
 

@@ -93,8 +93,7 @@ struct process {
     struct thread *execing;     /* this thread replaces the program: the others are to go; siglock */
     struct waitq thread_wait;   /* the exec-ing thread waits here for them */
     struct { u64 minor, major; } child_faults;
-    struct timer alarm;             /* ITIMER_REAL */
-    u64 alarm_interval_ns;
+    struct process_timers *timers;  /* proc/itimer.h; NULL: never had one */
     u32 oom_score_adj;
     u32 persona;                    /* personality(2) */
 };
@@ -138,11 +137,6 @@ struct clone_args {
 s64 process_clone(const struct clone_args *a, const struct trapframe *frame);
 
 void process_init_fields(struct process *p); /* of a zeroed one */
-
-/* ---- itimer.c ---- */
-void itimer_fired(struct timer *t);
-void itimer_get(struct process *p, u64 *left_ns, u64 *interval_ns);
-void itimer_set(struct process *p, u64 after_ns, u64 interval_ns); /* after 0: off */
 
 /* ---- exec.c, elf.c ---- */
 /* A running program is not written to. deny: -ETXTBSY if it is open for writing; put: undoes it and drops the file. */

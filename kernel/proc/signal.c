@@ -8,7 +8,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/string.h"
-#include "proc/process.h"
+#include "proc/itimer.h"
 #include "vm/kmem.h"
 
 #define STOP_SIGNALS (SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
@@ -140,10 +140,10 @@ static int queue_add(struct signal_queue *q, int signo, const struct siginfo *in
 {
     struct queued_signal *s;
 
-    if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)))
+    if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)) && !(info && info->code == SI_TIMER))
         return 0;
     s = signo < FIRST_REALTIME || queue_length(q) < QUEUED_MAX ? kmem_zalloc(sizeof *s) : NULL;
-    if (!s && signo >= FIRST_REALTIME)
+    if (!s && (signo >= FIRST_REALTIME || (info && info->code == SI_TIMER)))
         return -EAGAIN;
     if (s) { /* else only the fact is known */
         if (info)
@@ -185,6 +185,24 @@ int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info)
     }
     if (!more)
         q->mask &= ~SIG_BIT(signo);
+    return signo;
+}
+
+int signal_take(u64 which, bool wait, struct siginfo *info)
+{
+    struct process *p = current_process();
+    int signo;
+
+    spin_lock(&p->siglock);
+    signo = signal_queue_take(&current->pending, which, info);
+    if (!signo)
+        signo = signal_queue_take(&p->pending, which, info);
+    if (wait)
+        current->sigwaiting = signo ? 0 : which;
+    signal_recalculate_locked(current);
+    spin_unlock(&p->siglock);
+    if (signo && info->code == SI_TIMER)
+        posix_timer_delivered(info);
     return signo;
 }
 
@@ -256,7 +274,7 @@ static bool unwanted_locked(struct process *p, struct thread *t, int signo)
 /* process_lock held: the list of threads stays. t NULL: to the process. */
 static int send_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info, bool *resumed)
 {
-    int err = 0;
+    int err = -ESRCH; /* nobody is to hear of it */
 
     spin_lock(&p->siglock);
     *resumed = false;
@@ -271,6 +289,8 @@ static int send_locked(struct process *p, struct thread *t, int signo, const str
         }
     }
     spin_unlock(&p->siglock);
+    if (!err)
+        signalfd_wake();
     return err;
 }
 
@@ -292,13 +312,14 @@ void signal_tell_parent(struct process *p, int code, int status)
     process_put(parent);
 }
 
+/* -ESRCH: ignored, or nobody is there; -EAGAIN: no room. */
 static int send(struct process *p, struct thread *t, int signo, const struct siginfo *info)
 {
     bool resumed;
     int err;
 
     if (!p)
-        return 0; /* a thread of the kernel's own */
+        return -ESRCH; /* a thread of the kernel's own */
     spin_lock(&process_lock);
     err = send_locked(p, t, signo, info, &resumed);
     spin_unlock(&process_lock);
@@ -309,12 +330,21 @@ static int send(struct process *p, struct thread *t, int signo, const struct sig
 
 int signal_send_process(struct process *p, int signo, const struct siginfo *info)
 {
-    return send(p, NULL, signo, info);
+    int err = send(p, NULL, signo, info);
+
+    return err == -ESRCH ? 0 : err;
 }
 
 int signal_send_thread(struct thread *t, int signo, const struct siginfo *info)
 {
-    return send(t->process, t, signo, info);
+    int err = send(t->process, t, signo, info);
+
+    return err == -ESRCH ? 0 : err;
+}
+
+bool signal_send_timer(struct process *p, struct thread *t, const struct siginfo *info)
+{
+    return send(p, t, info->signo, info) == 0;
 }
 
 struct pgrp_send {
@@ -374,6 +404,17 @@ bool signal_fatal_pending(void)
 
     return p && (p->group_exiting || ((current->pending.mask | p->pending.mask) & SIG_BIT(SIGKILL)) ||
                  (p->execing && p->execing != current));
+}
+
+u64 signal_pending_of(u64 which)
+{
+    struct process *p = current_process();
+    u64 pending;
+
+    spin_lock(&p->siglock);
+    pending = (p->pending.mask | current->pending.mask) & which;
+    spin_unlock(&p->siglock);
+    return pending;
 }
 
 void signal_mask_set(u64 mask)

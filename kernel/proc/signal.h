@@ -105,6 +105,8 @@ void signal_queue_clear(struct signal_queue *q);
 /* Sends. info NULL: from the kernel. 0 or -EAGAIN (no room for a real-time signal). No spin lock held but process_lock. */
 int signal_send_process(struct process *p, int signo, const struct siginfo *info);
 int signal_send_thread(struct thread *t, int signo, const struct siginfo *info);
+/* A timer's signal is queued even if one of its number is pending. t NULL: to the process. False: it was not queued. */
+bool signal_send_timer(struct process *p, struct thread *t, const struct siginfo *info);
 void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info); /* every member; takes process_lock */
 /* A fault of the running thread: cannot be blocked or ignored (then it kills). */
 void signal_fault(int signo, int code, vaddr_t addr);
@@ -114,11 +116,17 @@ void signal_handle(struct trapframe *tf);
 bool signal_pending(void); /* of the running thread: would a sleep be interrupted? */
 bool signal_fatal_pending(void); /* … a killable one? */
 
+u64 signal_pending_of(u64 which); /* of these, what is pending for the running thread, blocked or not */
+void signalfd_wake(void);        /* fs/signalfd.c: there is something new; any lock but a wait queue's may be held */
+
 /* Between signal.c, signal_deliver.c and sys/signal.c; _locked: siglock. */
 struct signal_action signal_action_get(struct process *p, int signo);
 bool signal_is_ignored(struct process *p, int signo), signal_ignores_children(struct process *p);
 void signal_queue_flush(struct signal_queue *q, u64 which);
 int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info);
+/* The next of `which` that is pending for the running thread: its number, or 0. wait: if there is none, the thread waits
+ * for them from now on (sigwaiting). */
+int signal_take(u64 which, bool wait, struct siginfo *info);
 void signal_recalculate_locked(struct thread *t);
 void signal_tell_parent(struct process *p, int code, int status); /* CLD_*: stopped, continued */
 #define SIGRETURN_ADDRESS (USER_TOP - 2 * PAGE_SIZE) /* where exec maps the code that a handler returns to */

@@ -122,20 +122,6 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
 
 /* ---- what is due ---- */
 
-/* The next signal for this thread, or 0. */
-static int take(struct process *p, struct siginfo *info)
-{
-    int signo;
-
-    spin_lock(&p->siglock);
-    signo = signal_queue_take(&current->pending, ~current->sigmask, info);
-    if (!signo)
-        signo = signal_queue_take(&p->pending, ~current->sigmask, info);
-    signal_recalculate_locked(current);
-    spin_unlock(&p->siglock);
-    return signo;
-}
-
 /* True: a handler is about to run. */
 static bool act(struct trapframe *tf, struct process *p, int signo, const struct siginfo *info)
 {
@@ -178,7 +164,7 @@ void signal_handle(struct trapframe *tf)
 
     for (;;) {
         heed(p);
-        signo = take(p, &info);
+        signo = signal_take(~current->sigmask, false, &info);
         if (signo && act(tf, p, signo, &info))
             return;
         if (!signo && !signal_pending())

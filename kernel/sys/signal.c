@@ -1,4 +1,5 @@
 /* System calls about signals. */
+#include "fs/anon.h"
 #include "lib/string.h"
 #include "proc/process.h"
 #include "sys/syscall.h"
@@ -170,14 +171,11 @@ SYSCALL(rt_sigprocmask)
 
 SYSCALL(rt_sigpending)
 {
-    struct process *p = current_process();
     u64 pending;
 
     if (a[1] > 8)
         return -EINVAL;
-    spin_lock(&p->siglock);
-    pending = (p->pending.mask | current->pending.mask) & current->sigmask;
-    spin_unlock(&p->siglock);
+    pending = signal_pending_of(current->sigmask);
     return copy_to_user(a[0], &pending, a[1]);
 }
 
@@ -239,21 +237,6 @@ SYSCALL(rt_sigsuspend)
     return err == -ERESTARTSYS ? -ERESTARTNOHAND : err;
 }
 
-static int take_waited(u64 set, struct siginfo *info)
-{
-    struct process *p = current_process();
-    int signo;
-
-    spin_lock(&p->siglock);
-    signo = signal_queue_take(&current->pending, set, info);
-    if (!signo)
-        signo = signal_queue_take(&p->pending, set, info);
-    current->sigwaiting = signo ? 0 : set;
-    signal_recalculate_locked(current);
-    spin_unlock(&p->siglock);
-    return signo;
-}
-
 SYSCALL(rt_sigtimedwait)
 {
     static struct waitq never = WAITQ_INIT(never);
@@ -272,12 +255,37 @@ SYSCALL(rt_sigtimedwait)
         deadline = time_deadline(ns);
     }
     set &= ~UNBLOCKABLE;
-    signo = take_waited(set, &info);
+    signo = signal_take(set, true, &info);
     err = signo ? 0 : wait_event(&never, false, SLEEP_INTERRUPTIBLE, deadline);
     if (!signo)
-        signo = take_waited(set, &info);
+        signo = signal_take(set, true, &info);
     current->sigwaiting = 0;
     if (!signo)
         return err == -ETIMEDOUT ? -EAGAIN : -EINTR;
     return a[1] && put_user(a[1], &info) ? -EFAULT : signo;
+}
+
+/* signalfd4(fd or -1, mask, its size, flags) */
+SYSCALL(signalfd4)
+{
+    struct file *f;
+    bool known;
+    u64 mask;
+    int err;
+
+    if (a[2] != sizeof mask || (a[3] & ~(u64)(O_CLOEXEC | O_NONBLOCK)))
+        return -EINVAL;
+    if (get_user(&mask, a[1]))
+        return -EFAULT;
+    mask &= ~UNBLOCKABLE;
+    if ((int)a[0] == -1) {
+        err = signalfd_create(mask, (u32)a[3] & O_NONBLOCK, &f);
+        return err ? err : fd_give(f, a[3] & O_CLOEXEC);
+    }
+    f = fd_get((int)a[0]);
+    if (!f)
+        return -EBADF;
+    known = signalfd_set_mask(f, mask);
+    file_put(f);
+    return known ? (s32)a[0] : -EINVAL;
 }

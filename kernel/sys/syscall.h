@@ -29,6 +29,16 @@ struct timeval {
     s64 sec, usec;
 };
 #define NS_PER_SEC 1000000000ul
+enum clock {
+    CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
+    CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI = 11
+};
+/* A CPU clock's number (clock_getcpuclockid): a process or thread, complemented, and these bits. */
+enum { CPU_CLOCK_KIND = 3, CPU_CLOCK_SCHED = 2, CPU_CLOCK_OF_THREAD = 4 };
+static inline u32 cpu_clock_id(u32 clock)
+{
+    return ~clock >> 3 & 0x1fffffff; /* 0: the running one */
+}
 /* From user memory: nanoseconds, or -EFAULT / -EINVAL. Values beyond what 64 bits of ns hold become UINT64_MAX - 1. */
 int timespec_from_user(vaddr_t uts, u64 *ns) __must_check;
 int timespec_to_user(vaddr_t uts, u64 ns) __must_check;

@@ -1,17 +1,15 @@
-/* Time: clocks, sleeping, interval timers. */
+/* Time: clocks and sleeping. */
 #include "lib/string.h"
-#include "proc/process.h"
+#include "proc/itimer.h"
 #include "sys/misc.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
 
-enum clock {
-    CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
-    CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI = 11
-};
 #define TIMER_ABSTIME 1
+#define LOOK_AGAIN_NS 1000000ul
 enum restart_kind { RESTART_NONE, RESTART_SLEEP };
 
+static struct waitq clock_was_set = WAITQ_INIT(clock_was_set);
 static u64 boot_realtime_ns; /* what the wall clock showed when the machine's time was 0 */
 
 void time_init(void)
@@ -58,47 +56,27 @@ int timespec_to_user(vaddr_t uts, u64 ns)
 
 /* ---- clocks ---- */
 
-/* What the running thread has used, the present time slice included. */
-static u64 own_thread_ns(void)
-{
-    u64 ns;
-
-    preempt_disable(); /* else a switch in between would move time from one summand to another */
-    ns = current->utime_ns + current->stime_ns + (arch_time_ns() - current->last_ns);
-    preempt_enable();
-    return ns;
-}
-
-static int process_ns(struct process *p, u64 *ns)
-{
-    struct rusage_ns r;
-
-    process_usage(p, false, &r);
-    *ns = r.utime + r.stime;
-    return 0;
-}
-
 /* The CPU clock of a process or thread (clock_getcpuclockid): the complement of its number, and what kind. */
 static int cpu_clock_read(u32 clock, u64 *ns)
 {
-    enum { KIND = 3, KIND_SCHED = 2, OF_THREAD = 4 };
-    u32 id = ~clock >> 3 & 0x1fffffff;
+    u32 id = cpu_clock_id(clock);
     struct process *p = NULL;
     struct thread *t = NULL;
-    int err = -EINVAL;
+    int err;
 
-    if ((clock & KIND) > KIND_SCHED)
+    if ((clock & CPU_CLOCK_KIND) > CPU_CLOCK_SCHED)
         return -EINVAL;
-    if (clock & OF_THREAD)
+    if (clock & CPU_CLOCK_OF_THREAD)
         t = thread_find(id ? id : current->tid);
     else
         p = process_find(id ? id : current_process()->pid);
+    err = p || t ? 0 : -EINVAL;
     if (p)
-        err = process_ns(p, ns);
-    if (t && t->process == current_process()) {
-        *ns = t == current ? own_thread_ns() : t->utime_ns + t->stime_ns;
-        err = 0;
-    }
+        *ns = process_cpu_ns(p);
+    if (t && t->process == current_process())
+        *ns = thread_cpu_ns(t);
+    else if (t)
+        err = -EINVAL;
     if (p)
         process_put(p);
     if (t)
@@ -123,9 +101,10 @@ static int clock_read(u64 clock, u64 *ns)
         *ns = arch_time_ns();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        return process_ns(current_process(), ns);
+        *ns = process_cpu_ns(current_process());
+        return 0;
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns = own_thread_ns();
+        *ns = thread_cpu_ns(current);
         return 0;
     }
     return -EINVAL;
@@ -150,12 +129,16 @@ SYSCALL(clock_getres)
 static s64 set_realtime(u64 ns)
 {
     u64 up = arch_time_ns();
+    s64 ahead;
 
     if (ns < up || ns > (u64)INT64_MAX)
         return -EINVAL; /* the machine cannot have been started before 1970 */
     if (!cred_is_root())
         return -EPERM;
+    ahead = (s64)(ns - up - boot_realtime_ns);
     boot_realtime_ns = ns - up;
+    posix_timers_clock_was_set(ahead);
+    waitq_wake_all(&clock_was_set);
     return 0;
 }
 
@@ -195,10 +178,11 @@ SYSCALL(settimeofday)
 
 /* ---- sleeping ---- */
 
+static struct waitq never = WAITQ_INIT(never);
+
 /* Until the deadline; interrupted, says how much is left and remembers how to go on. */
 static s64 sleep_until(u64 deadline, vaddr_t left)
 {
-    static struct waitq never = WAITQ_INIT(never);
     int err = wait_event(&never, false, SLEEP_INTERRUPTIBLE, deadline);
     u64 now = arch_time_ns();
 
@@ -210,6 +194,45 @@ static s64 sleep_until(u64 deadline, vaddr_t left)
     current->restart.deadline_ns = deadline;
     current->restart.a = left;
     return -ERESTART_RESTARTBLOCK;
+}
+
+/* Until the wall clock shows this, which may be set meanwhile. */
+static s64 sleep_until_realtime(u64 ns)
+{
+    int err;
+
+    do {
+        u64 boot = boot_realtime_ns;
+
+        err = wait_event(&clock_was_set, READ_ONCE(boot_realtime_ns) != boot, SLEEP_INTERRUPTIBLE, ns > boot ? ns - boot : 0);
+    } while (err == 0);
+    return err == -ETIMEDOUT ? 0 : -ERESTARTNOHAND;
+}
+
+/* Until the process has used so much CPU time; looks now and then. */
+static s64 sleep_until_used(struct process *p, u64 ns)
+{
+    u64 used;
+
+    while ((used = process_cpu_ns(p)) < ns) {
+        u64 wait = MAX((ns - used) / MAX(MIN(READ_ONCE(p->thread_count), cpu_count), 1u), LOOK_AGAIN_NS);
+
+        if (wait_event(&never, false, SLEEP_INTERRUPTIBLE, time_deadline(wait)) != -ETIMEDOUT)
+            return -ERESTARTNOHAND;
+    }
+    return 0;
+}
+
+static s64 sleep_by_process(u32 pid, bool absolute, u64 ns)
+{
+    struct process *p = process_find(pid ? pid : current_process()->pid);
+    s64 result;
+
+    if (!p)
+        return -EINVAL;
+    result = sleep_until_used(p, absolute ? ns : time_deadline(ns) - arch_time_ns() + process_cpu_ns(p));
+    process_put(p);
+    return result;
 }
 
 SYSCALL(restart_syscall)
@@ -231,65 +254,26 @@ SYSCALL(nanosleep)
 
 SYSCALL(clock_nanosleep)
 {
-    u64 ns, boot = a[0] == CLOCK_REALTIME ? boot_realtime_ns : 0;
+    bool absolute = a[1] & TIMER_ABSTIME;
     s64 result;
+    u64 ns;
     int err;
 
-    if (a[0] != CLOCK_REALTIME && a[0] != CLOCK_MONOTONIC && a[0] != CLOCK_BOOTTIME)
-        return a[0] == CLOCK_THREAD_CPUTIME_ID || a[0] > CLOCK_BOOTTIME ? -EINVAL : -EOPNOTSUPP;
+    if (a[0] == CLOCK_THREAD_CPUTIME_ID || clock_read(a[0], &ns))
+        return -EINVAL;
+    if (a[0] == CLOCK_MONOTONIC_RAW || a[0] == CLOCK_REALTIME_COARSE || a[0] == CLOCK_MONOTONIC_COARSE)
+        return -EOPNOTSUPP;
     err = timespec_from_user(a[2], &ns);
     if (err)
         return err;
-    if (!(a[1] & TIMER_ABSTIME))
+    if ((s32)a[0] < 0)
+        return a[0] & CPU_CLOCK_OF_THREAD ? -EINVAL : sleep_by_process(cpu_clock_id((u32)a[0]), absolute, ns);
+    if (a[0] == CLOCK_PROCESS_CPUTIME_ID)
+        return sleep_by_process(current_process()->pid, absolute, ns);
+    if (!absolute)
         return sleep_until(time_deadline(ns), a[3]);
-    result = sleep_until(ns > boot ? ns - boot : 0, 0);
+    if (a[0] == CLOCK_REALTIME || a[0] == CLOCK_TAI)
+        return sleep_until_realtime(ns);
+    result = sleep_until(ns, 0);
     return result == -ERESTART_RESTARTBLOCK ? -ERESTARTNOHAND : result;
-}
-
-/* ---- ITIMER_REAL ---- */
-
-struct itimerval {
-    struct timeval interval, value;
-};
-
-static struct timeval to_timeval(u64 ns)
-{
-    return (struct timeval){(s64)(ns / NS_PER_SEC), (s64)((ns % NS_PER_SEC + 999) / 1000)};
-}
-
-static int itimer_put(vaddr_t to)
-{
-    u64 left, interval;
-    struct itimerval v;
-
-    itimer_get(current_process(), &left, &interval);
-    v = (struct itimerval){to_timeval(interval), to_timeval(left)};
-    return put_user(to, &v);
-}
-
-SYSCALL(getitimer)
-{
-    return a[0] ? -EINVAL : itimer_put(a[1]);
-}
-
-static bool timeval_ok(const struct timeval *t)
-{
-    return t->sec >= 0 && t->sec < (s64)(UINT64_MAX / NS_PER_SEC / 4) && t->usec >= 0 && t->usec < 1000000;
-}
-
-SYSCALL(setitimer)
-{
-    struct itimerval v = {0};
-
-    if (a[0])
-        return -EINVAL;
-    if (a[1] && get_user(&v, a[1]))
-        return -EFAULT;
-    if (!timeval_ok(&v.value) || !timeval_ok(&v.interval))
-        return -EINVAL;
-    if (a[2] && itimer_put(a[2]))
-        return -EFAULT;
-    itimer_set(current_process(), (u64)v.value.sec * NS_PER_SEC + (u64)v.value.usec * 1000,
-               (u64)v.interval.sec * NS_PER_SEC + (u64)v.interval.usec * 1000);
-    return 0;
 }

@@ -7,10 +7,10 @@
     X(47, fallocate) X(48, faccessat) X(49, chdir) X(50, fchdir) X(51, chroot) X(52, fchmod) X(53, fchmodat)          \
     X(54, fchownat) X(55, fchown) X(56, openat) X(57, close) X(59, pipe2) X(61, getdents64) X(62, lseek) X(63, read)  \
     X(64, write) X(65, readv) X(66, writev) X(67, pread64) X(68, pwrite64) X(69, preadv) X(70, pwritev)               \
-    X(71, sendfile) X(72, pselect6) X(73, ppoll) X(75, vmsplice) X(76, splice) X(77, tee) X(78, readlinkat) X(79, newfstatat) X(80, fstat) X(81, sync)         \
+    X(71, sendfile) X(72, pselect6) X(73, ppoll) X(74, signalfd4) X(75, vmsplice) X(76, splice) X(77, tee) X(78, readlinkat) X(79, newfstatat) X(80, fstat) X(81, sync)         \
     X(82, fsync) X(83, fdatasync) X(85, timerfd_create) X(86, timerfd_settime) X(87, timerfd_gettime) X(88, utimensat) X(90, capget) X(91, capset) X(92, personality) X(93, exit) X(94, exit_group)          \
     X(95, waitid) X(96, set_tid_address) X(98, futex) X(99, set_robust_list) X(100, get_robust_list)                  \
-    X(101, nanosleep) X(102, getitimer) X(103, setitimer) X(112, clock_settime) X(113, clock_gettime)                 \
+    X(101, nanosleep) X(102, getitimer) X(103, setitimer) X(107, timer_create) X(108, timer_gettime) X(109, timer_getoverrun) X(110, timer_settime) X(111, timer_delete) X(112, clock_settime) X(113, clock_gettime)                 \
     X(114, clock_getres) X(115, clock_nanosleep) X(116, syslog) X(118, sched_setparam) X(119, sched_setscheduler)     \
     X(120, sched_getscheduler) X(121, sched_getparam) X(122, sched_setaffinity) X(123, sched_getaffinity)             \
     X(124, sched_yield) X(125, sched_get_priority_max) X(126, sched_get_priority_min) X(128, restart_syscall)         \
