@@ -2,6 +2,7 @@
 #include "dev/console.h"
 #include "fs/anon.h"
 #include "fs/file.h"
+#include "fs/mqueue.h"
 #include "fs/tty.h"
 #include "lib/bootargs.h"
 #include "lib/log.h"
@@ -42,6 +43,7 @@ static void boot_thread(void *arg)
     memfd_init();
     tty_init();
     pty_init();
+    mqueue_init();
     console_start();
     exec_init();
     unpack();

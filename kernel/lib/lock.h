@@ -43,6 +43,7 @@ enum lock_rank {
     RANK_EPOLL = 26,      /* what one epoll watches */
     RANK_FILE = 30,       /* an open file's position */
     RANK_PTY = 35,        /* pseudoterminals: their table, and what is typed at one */
+    RANK_MQUEUES = 36,    /* the names of message queues */
     RANK_VNODE = 40,      /* a vnode; parent before child, two by address with mutex_lock_nested */
     RANK_PIPE = 45,
     RANK_EXEC = 50,
