@@ -73,7 +73,8 @@ static void show_region(struct text *t, struct vmspace *vm, const struct region 
 
 struct usage {
     u64 size, resident, shared, exclusive, anonymous;
-    u64 share; /* the process's part: each page's size divided by how many map it, in bytes */
+    u64 locked; /* bytes of share that are */
+    u64 share;  /* the process's part: each page's size divided by how many map it, in bytes */
 };
 
 /*
@@ -83,6 +84,8 @@ struct usage {
  */
 static void add_usage(struct vmspace *vm, const struct region *r, struct usage *u)
 {
+    u64 share = u->share;
+
     u->size += (r->end - r->start) >> PAGE_SHIFT;
     for (vaddr_t va = vm_next_page(vm, r->start, r->end); va < r->end; va = vm_next_page(vm, va + PAGE_SIZE, r->end)) {
         struct vm_page_info info = vm_page_look(vm, va);
@@ -98,6 +101,8 @@ static void add_usage(struct vmspace *vm, const struct region *r, struct usage *
         if (signal_fatal_pending())
             return;
     }
+    if (r->flags & VM_LOCKED)
+        u->locked += u->share - share;
 }
 
 static void show_usage(struct text *t, const struct usage *u)
@@ -109,9 +114,10 @@ static void show_usage(struct text *t, const struct usage *u)
     text_add(t, "Referenced:     %8lu kB\nAnonymous:      %8lu kB\n", u->resident * KIB, u->anonymous * KIB);
     for (const char *const *name = (const char *const[]){"KSM:            ", "LazyFree:       ", "AnonHugePages:  ", "ShmemPmdMapped: ",
                                                          "FilePmdMapped:  ", "Shared_Hugetlb: ", "Private_Hugetlb:", "Swap:           ",
-                                                         "SwapPss:        ", "Locked:         ", NULL};
+                                                         "SwapPss:        ", NULL};
          *name; name++)
         text_add(t, "%s%8u kB\n", *name, 0);
+    text_add(t, "Locked:         %8lu kB\n", u->locked / 1024);
 }
 
 static void show_region_memory(struct text *t, struct vmspace *vm, const struct region *r)
@@ -121,9 +127,9 @@ static void show_region_memory(struct text *t, struct vmspace *vm, const struct 
     add_usage(vm, r, &u);
     text_add(t, "Size:           %8lu kB\nKernelPageSize: %8lu kB\nMMUPageSize:    %8lu kB\n", (r->end - r->start) / 1024, KIB, KIB);
     show_usage(t, &u);
-    text_add(t, "THPeligible:           0\nVmFlags:%s%s%s%s mr%s me ms%s%s%s%s\n", r->flags & VM_READ ? " rd" : "",
+    text_add(t, "THPeligible:           0\nVmFlags:%s%s%s%s mr%s me ms%s%s%s%s%s\n", r->flags & VM_READ ? " rd" : "",
              r->flags & VM_WRITE ? " wr" : "", r->flags & VM_EXEC ? " ex" : "", r->flags & VM_SHARED ? " sh" : "",
-             r->flags & VM_NO_MAYWRITE ? "" : " mw", r->flags & VM_GROWSDOWN ? " gd" : "", r->flags & VM_DONTFORK ? " dc" : "",
+             r->flags & VM_NO_MAYWRITE ? "" : " mw", r->flags & VM_GROWSDOWN ? " gd" : "", r->flags & VM_LOCKED ? " lo" : "", r->flags & VM_DONTFORK ? " dc" : "",
              r->flags & VM_PROMISED ? " ac" : "", r->flags & VM_WIPEONFORK ? " wf" : "");
 }
 

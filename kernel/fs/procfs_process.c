@@ -10,7 +10,7 @@
 /* ---- what several files show ---- */
 
 struct figures {
-    u64 size_pages, resident_pages, text_pages, data_pages, stack_pages;
+    u64 size_pages, resident_pages, text_pages, data_pages, stack_pages, locked_pages;
 };
 
 static void figures_get(struct process *p, struct figures *f)
@@ -22,6 +22,7 @@ static void figures_get(struct process *p, struct figures *f)
     if (!vm)
         return;
     f->size_pages = vm->mapped_pages;
+    f->locked_pages = vm_locked_pages(vm);
     f->resident_pages = vm_resident(vm, 0, USER_TOP);
     for (vaddr_t va = 0; !signal_fatal_pending() && vm_region_find(vm, va, &r); va = r.end) {
         u64 pages = (r.end - r.start) >> PAGE_SHIFT;
@@ -207,7 +208,8 @@ static void show_memory(struct text *t, struct process *p)
     figures_get(p, &m);
     if (m.size_pages == 0)
         return;
-    text_add(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8u kB\n", m.size_pages * KIB, m.size_pages * KIB, 0);
+    text_add(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\n", m.size_pages * KIB, m.size_pages * KIB,
+             m.locked_pages * KIB);
     text_add(t, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", m.resident_pages * KIB, m.resident_pages * KIB);
     text_add(t, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\n", m.data_pages * KIB, m.stack_pages * KIB,
              m.text_pages * KIB);

@@ -13,6 +13,7 @@
 #define MAP_FIXED 0x10u
 #define MAP_ANONYMOUS 0x20u
 #define MAP_GROWSDOWN 0x100u
+#define MAP_LOCKED 0x2000u
 #define MAP_POPULATE 0x8000u
 #define MAP_STACK 0x20000u
 #define MAP_FIXED_NOREPLACE 0x100000u
@@ -22,7 +23,16 @@ static unsigned translate(u32 flags)
     return ((flags & MAP_TYPE) != MAP_PRIVATE ? MAP_SHARED_ : 0) |
            (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? MAP_FIXED_ : 0) |
            (flags & MAP_FIXED_NOREPLACE ? MAP_NOREPLACE_ : 0) | (flags & MAP_GROWSDOWN ? MAP_GROWSDOWN_ : 0) |
-           (flags & MAP_POPULATE ? MAP_POPULATE_ : 0);
+           (flags & MAP_POPULATE ? MAP_POPULATE_ : 0) | (flags & MAP_LOCKED ? MAP_LOCKED_ : 0);
+}
+
+/* Before what may lock more memory: says how much of it there may be. False: the caller may not lock at all. */
+static bool lock_limit_set(void)
+{
+    u64 limit = cred_is_root() ? UINT64_MAX : current_process()->rlimit[RLIMIT_MEMLOCK].cur;
+
+    current->vm->lock_limit = limit;
+    return limit > 0;
 }
 
 static s64 map_file(struct map_request *q, struct file *f)
@@ -61,6 +71,8 @@ SYSCALL(mmap)
         return -EINVAL;
     if (a[2] & ~7ul)
         return -EINVAL;
+    if (((a[3] & MAP_LOCKED) || current->vm->lock_future) && !lock_limit_set() && (a[3] & MAP_LOCKED))
+        return -EPERM;
     if (a[3] & MAP_ANONYMOUS) {
         q.offset = 0;
         return a[5] % PAGE_SIZE ? -EINVAL : vm_map(current->vm, &q);
@@ -93,11 +105,14 @@ SYSCALL(mprotect)
 
 SYSCALL(mremap)
 {
+    (void)lock_limit_set();
     return vm_remap(current->vm, a[0], a[1], a[2], (unsigned)a[3], a[4]);
 }
 
 SYSCALL(brk)
 {
+    if (current->vm->lock_future)
+        (void)lock_limit_set();
     return (s64)vm_brk(current->vm, a[0]);
 }
 
@@ -178,31 +193,47 @@ SYSCALL(madvise)
 
 SYSCALL(msync)
 {
-    if ((a[2] & ~7ul) || (a[2] & 5) == 5)
+    enum { MS_ASYNC = 1, MS_INVALIDATE = 2, MS_SYNC = 4 };
+    s64 err;
+
+    if ((a[2] & ~7ul) || (a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
-    return check_mapped(a[0], a[1]);
+    err = check_mapped(a[0], a[1]);
+    return !err && (a[2] & MS_INVALIDATE) && vm_is_locked(current->vm, a[0], a[1]) ? -EBUSY : err;
 }
 
-/* All memory is resident, and stays. */
 SYSCALL(mlock)
 {
-    return check_mapped(ROUND_DOWN(a[0], PAGE_SIZE), a[1] + (a[0] & PAGE_MASK));
+    return lock_limit_set() ? vm_mlock(current->vm, a[0], a[1], false) : -EPERM;
+}
+
+SYSCALL(mlock2)
+{
+    enum { MLOCK_ONFAULT = 1 };
+
+    if (a[2] & ~(u64)MLOCK_ONFAULT)
+        return -EINVAL;
+    return lock_limit_set() ? vm_mlock(current->vm, a[0], a[1], a[2]) : -EPERM;
 }
 
 SYSCALL(munlock)
 {
-    return check_mapped(ROUND_DOWN(a[0], PAGE_SIZE), a[1] + (a[0] & PAGE_MASK));
+    return vm_munlock(current->vm, a[0], a[1]);
 }
 
 SYSCALL(mlockall)
 {
-    return a[0] == 0 || a[0] > 7 ? -EINVAL : 0;
+    enum { MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4 };
+
+    if (a[0] == 0 || a[0] == MCL_ONFAULT || (a[0] & ~7ul))
+        return -EINVAL;
+    return lock_limit_set() ? vm_mlock_all(current->vm, a[0] & MCL_CURRENT, a[0] & MCL_FUTURE, a[0] & MCL_ONFAULT) : -EPERM;
 }
 
 SYSCALL(munlockall)
 {
     (void)a;
-    return 0;
+    return vm_munlock_all(current->vm);
 }
 
 SYSCALL(mincore)

@@ -39,6 +39,8 @@ static const struct region *stack_grow(struct vmspace *vm, const struct region *
 
     if (start < vm->stack_limit || (below && below->end + STACK_GUARD > start))
         return NULL;
+    if ((stack->flags & VM_LOCKED) && !vm_lock_permits(vm, stack->start - start))
+        return NULL;
     if (vm->mapped_pages + ((stack->start - start) >> PAGE_SHIFT) > vm->as_limit >> PAGE_SHIFT)
         return NULL;
     grown = region_extend_down(vm->regions, stack, start);

@@ -156,6 +156,8 @@ static unsigned request_flags(const struct map_request *q)
         flags |= VM_STACK;
     if (q->flags & MAP_NO_MAYWRITE_)
         flags |= VM_NO_MAYWRITE;
+    if (q->flags & MAP_LOCKED_)
+        flags |= VM_LOCKED;
     return flags;
 }
 
@@ -190,6 +192,9 @@ static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm
         return -EINVAL; /* what lies below the object's beginning? */
     if (vm->mapped_pages + pages(len) > pages(vm->as_limit) || vm->region_count >= REGIONS_MAX)
         return -ENOMEM;
+    reg.flags |= vm->lock_future;
+    if ((reg.flags & VM_LOCKED) && !vm_lock_permits(vm, len))
+        return -EAGAIN;
     at = place(vm, q, len);
     if (at < 0)
         return at;
@@ -237,6 +242,7 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
 {
     u64 len = ROUND_UP(q->len, PAGE_SIZE);
     struct vm_object *object = q->object, *made = NULL;
+    bool present = q->flags & (MAP_POPULATE_ | MAP_LOCKED_);
     s64 at;
 
     if (q->len == 0 || q->offset % PAGE_SIZE)
@@ -252,10 +258,11 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
     }
     vm_lock(vm);
     at = map_locked(vm, q, object, len);
+    present |= (vm->lock_future & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
     vm_unlock(vm);
     if (made)
         object_put(made);
-    if (at >= 0 && (q->flags & MAP_POPULATE_) && q->prot)
+    if (at >= 0 && present && q->prot)
         populate(vm, (vaddr_t)at, len, q->prot);
     return at;
 }
@@ -337,13 +344,15 @@ int vm_protect(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
 /* New memory between the old end and the new, or none. */
 static bool brk_grow(struct vmspace *vm, vaddr_t from, vaddr_t to)
 {
-    struct region reg = {.start = from, .end = to, .flags = VM_READ | VM_WRITE | VM_HEAP | VM_PROMISED};
+    struct region reg = {.start = from, .end = to, .flags = VM_READ | VM_WRITE | VM_HEAP | VM_PROMISED | vm->lock_future};
     const struct region *above = region_find(vm->regions, from);
     struct region_node *next;
 
     if (above && above->start < to)
         return false;
     if (vm->mapped_pages + pages(to - from) > pages(vm->as_limit) || to - vm->brk_start > vm->data_limit)
+        return false;
+    if ((reg.flags & VM_LOCKED) && !vm_lock_permits(vm, to - from))
         return false;
     if (region_insert(vm->regions, &reg, &next) || !promised(vm, next))
         return false;
@@ -354,6 +363,7 @@ static bool brk_grow(struct vmspace *vm, vaddr_t from, vaddr_t to)
 vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk)
 {
     vaddr_t from, to, result;
+    bool present;
 
     vm_lock(vm);
     from = ROUND_UP(vm->brk, PAGE_SIZE);
@@ -363,7 +373,10 @@ vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk)
             vm->brk = new_brk;
     }
     result = vm->brk;
+    present = vm->lock_future == VM_LOCKED && to > from && result == new_brk;
     vm_unlock(vm);
+    if (present)
+        populate(vm, from, to - from, PROT_WRITE);
     return result;
 }
 
@@ -390,41 +403,25 @@ int vm_discard(struct vmspace *vm, vaddr_t start, u64 len)
     if (!range_round(start, len, &end))
         return -EINVAL;
     vm_lock(vm);
-    err = vm_discard_locked(vm, start, end);
+    err = vm_has_locked(vm, start, end) ? -EINVAL : vm_discard_locked(vm, start, end);
     vm_unlock(vm);
     return err;
 }
 
 /* ---- what fork is to do with a range ---- */
 
-struct flag_change {
-    unsigned set, clear;
-};
-
-static void change_flags(struct region *r, void *change)
+static int advise_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned set, unsigned clear)
 {
-    const struct flag_change *c = change;
-
-    r->flags = (r->flags & ~c->clear) | c->set;
-}
-
-static int advise_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, struct flag_change *c)
-{
-    struct region_node *next;
     const struct region *r;
 
-    for (vaddr_t va = start; (c->set & VM_WIPEONFORK) && (r = region_find(vm->regions, va)) && r->start < end; va = r->end)
+    for (vaddr_t va = start; (set & VM_WIPEONFORK) && (r = region_find(vm->regions, va)) && r->start < end; va = r->end)
         if (r->object || (r->flags & VM_SHARED))
             return -EINVAL;
-    if (region_update(vm->regions, start, end, change_flags, c, &next) || !promised(vm, next))
-        return -ENOMEM;
-    vm_regions_publish(vm, next);
-    return 0;
+    return vm_change_flags_locked(vm, start, end, set, clear);
 }
 
 int vm_advise_fork(struct vmspace *vm, vaddr_t start, u64 len, unsigned set, unsigned clear)
 {
-    struct flag_change change = {set, clear};
     vaddr_t end;
     int err;
 
@@ -433,7 +430,7 @@ int vm_advise_fork(struct vmspace *vm, vaddr_t start, u64 len, unsigned set, uns
     if (!range_round(start, len, &end))
         return -EINVAL;
     vm_lock(vm);
-    err = advise_locked(vm, start, end, &change);
+    err = advise_locked(vm, start, end, set, clear);
     vm_unlock(vm);
     return err;
 }

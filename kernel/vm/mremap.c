@@ -168,6 +168,8 @@ static s64 remap_locked(struct remap *m, unsigned flags)
     if (m->new_len > m->old_len &&
         m->vm->mapped_pages + ((m->new_len - m->old_len) >> PAGE_SHIFT) > m->vm->as_limit >> PAGE_SHIFT)
         return -ENOMEM;
+    if ((r->flags & VM_LOCKED) && m->new_len > m->old_len && !vm_lock_permits(m->vm, m->new_len - m->old_len))
+        return -EAGAIN;
     if (flags & MREMAP_DONTUNMAP)
         return remap_keeping(m, flags);
     if (flags & MREMAP_FIXED)
@@ -197,5 +199,9 @@ s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned
     vm_lock(vm);
     result = remap_locked(&m, flags);
     vm_unlock(vm);
+    if (result >= 0 && m.new_len > m.old_len && (m.reg.flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED) {
+        int err = vm_populate(vm, (vaddr_t)result + m.old_len, m.new_len - m.old_len, m.reg.flags & VM_WRITE);
+        (void)err; /* as far as it goes */
+    }
     return result;
 }

@@ -125,7 +125,7 @@ static void summarize_promised(struct region_node *n)
 
 static bool is_special(const struct region *r)
 {
-    return r->flags & (VM_DONTFORK | VM_WIPEONFORK);
+    return r->flags & (VM_DONTFORK | VM_WIPEONFORK | VM_LOCKED);
 }
 
 static void summarize(struct region_node *n)

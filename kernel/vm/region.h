@@ -16,7 +16,7 @@ struct region_node *region_tree_get(struct region_node *root);
 void region_tree_put(struct region_node *root); /* may sleep: the last reference closes files */
 u32 region_tree_count(const struct region_node *root);
 u64 region_tree_pages(const struct region_node *root); /* sum of the regions' sizes */
-/* The first region that ends above va and that fork does not just share (VM_DONTFORK, VM_WIPEONFORK); NULL: none. */
+/* The first region that ends above va and that fork does not just share (VM_DONTFORK, VM_WIPEONFORK, VM_LOCKED); NULL: none. */
 const struct region *region_find_special(const struct region_node *root, vaddr_t va);
 u64 region_tree_promised(const struct region_node *root); /* pages that they may come to need, tables too (commit.h) */
 

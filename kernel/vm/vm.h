@@ -97,6 +97,8 @@ enum region_flags {
     VM_NO_MAYWRITE = 128, /* shared mapping of a file open for reading only: never writable */
     VM_DONTFORK = 512,    /* a forked child does not have it */
     VM_WIPEONFORK = 1024, /* a forked child has it empty; private anonymous only */
+    VM_LOCKED = 2048,     /* mlock.c */
+    VM_LOCKONFAULT = 4096,
     VM_PROMISED = 256,    /* private, and writable now or once: its pages are promised (commit.h) */
 };
 
@@ -140,6 +142,8 @@ struct vmspace {
     u64 stack_size;         /* RLIMIT_STACK as exec found it */
     vaddr_t arg_start, arg_end, env_start, env_end; /* for /proc */
     u64 data_limit, as_limit; /* bytes: RLIMIT_DATA, RLIMIT_AS */
+    u64 lock_limit;           /* bytes that may be locked (mlock.c); set by who asks for more */
+    unsigned lock_future;     /* VM_LOCKED, VM_LOCKONFAULT: what new regions get */
     struct { u64 minor, major, cow; } faults;
 };
 
@@ -176,6 +180,7 @@ enum map_flags {
     MAP_STACK_ = 16,
     MAP_POPULATE_ = 32,
     MAP_NO_MAYWRITE_ = 64,
+    MAP_LOCKED_ = 128, /* -EAGAIN beyond lock_limit */
 };
 struct map_request {
     vaddr_t addr; /* hint, or the address with MAP_FIXED_ */
@@ -193,7 +198,15 @@ s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned
 vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk); /* brk(2): the resulting break */
 /* Sets and clears VM_DONTFORK and VM_WIPEONFORK: 0, -EINVAL (not page-aligned; wiping what is not private anonymous), -ENOMEM. */
 int vm_advise_fork(struct vmspace *vm, vaddr_t start, u64 len, unsigned set, unsigned clear) __must_check;
-int vm_discard(struct vmspace *vm, vaddr_t start, u64 len); /* madvise(MADV_DONTNEED): contents dropped */
+int vm_discard(struct vmspace *vm, vaddr_t start, u64 len); /* madvise(MADV_DONTNEED): contents dropped; -EINVAL: locked */
+
+/* ---- mlock.c; vm->lock_limit is what the caller may have: 0, -EINVAL, -ENOMEM (beyond it, or not mapped), -EINTR ---- */
+int vm_mlock(struct vmspace *vm, vaddr_t start, u64 len, bool on_fault) __must_check;
+int vm_munlock(struct vmspace *vm, vaddr_t start, u64 len) __must_check;
+int vm_mlock_all(struct vmspace *vm, bool present, bool future, bool on_fault) __must_check;
+int vm_munlock_all(struct vmspace *vm) __must_check;
+u64 vm_locked_pages(struct vmspace *vm);
+bool vm_is_locked(struct vmspace *vm, vaddr_t start, u64 len); /* is any of it? */
 
 /* Removes pages [first, last) of an object from every address space; `copies`: private copies of them, too. No lock of an
  * object or a vmspace held. */

@@ -125,6 +125,7 @@ static int share(struct vmspace *parent, struct vmspace *child)
 static int leave_out(struct vmspace *child)
 {
     const struct region *r;
+    bool locked = false;
     int err = 0;
 
     for (vaddr_t va = 0; !err;) {
@@ -132,13 +133,17 @@ static int leave_out(struct vmspace *child)
         r = region_find_special(child->regions, va);
         if (r) {
             va = r->end;
-            err = r->flags & VM_DONTFORK ? vm_unmap_locked(child, r->start, r->end) : vm_discard_locked(child, r->start, r->end);
+            locked |= r->flags & VM_LOCKED;
+            if (r->flags & VM_DONTFORK)
+                err = vm_unmap_locked(child, r->start, r->end);
+            else if (r->flags & VM_WIPEONFORK)
+                err = vm_discard_locked(child, r->start, r->end);
         }
         vm_unlock(child);
         if (!r)
             break;
     }
-    return err;
+    return err || !locked ? err : vm_munlock_all(child);
 }
 
 struct vmspace *vmspace_fork(struct vmspace *parent)

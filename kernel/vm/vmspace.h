@@ -31,3 +31,9 @@ static inline enum fault_result vm_fault_wholly(struct vmspace *vm, vaddr_t va, 
 /* vm->lock held, start < end: unmaps all of the range. 0 or -ENOMEM (nothing changed). */
 int vm_unmap_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;
 int vm_discard_locked(struct vmspace *vm, vaddr_t start, vaddr_t end) __must_check;
+
+/* ---- mlock.c; vm->lock held ---- */
+/* Sets and clears flags of all regions in the range. 0 or -ENOMEM. */
+int vm_change_flags_locked(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned set, unsigned clear) __must_check;
+bool vm_lock_permits(const struct vmspace *vm, u64 more); /* so many bytes more */
+bool vm_has_locked(const struct vmspace *vm, vaddr_t start, vaddr_t end);

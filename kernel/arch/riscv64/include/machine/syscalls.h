@@ -26,5 +26,5 @@
     X(223, fadvise64) X(226, mprotect) X(227, msync) X(228, mlock) X(229, munlock) X(230, mlockall)                   \
     X(231, munlockall) X(232, mincore) X(233, madvise) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
     X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
-    X(283, membarrier) X(285, copy_file_range) X(291, statx) X(435, clone3) X(436, close_range) X(437, openat2)       \
+    X(283, membarrier) X(284, mlock2) X(285, copy_file_range) X(291, statx) X(435, clone3) X(436, close_range) X(437, openat2)       \
     X(439, faccessat2) X(441, epoll_pwait2)
