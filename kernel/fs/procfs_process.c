@@ -80,6 +80,7 @@ struct snapshot {
     char state, comm[16];
     u32 id, pid, ppid, pgid, sid, tty, foreground, threads, cpu;
     s32 nice;
+    u8 rt_priority, policy;
 };
 
 static void snapshot_get(struct process *p, struct thread *only, struct snapshot *s)
@@ -98,7 +99,9 @@ static void snapshot_get(struct process *p, struct thread *only, struct snapshot
                            .foreground = tty_foreground(p->session->tty),
                            .threads = p->thread_count,
                            .cpu = t ? t->cpu : 0,
-                           .nice = t ? t->nice : 0};
+                           .nice = t ? t->nice : 0,
+                           .rt_priority = t ? t->rt_priority : 0,
+                           .policy = t ? t->policy : 0};
     strlcpy(s->comm, only ? only->comm : p->comm, sizeof s->comm);
     spin_unlock(&process_lock);
 }
@@ -155,11 +158,11 @@ static int show_stat(struct text *t, struct process *p, struct thread *only)
              s.foreground ? (int)s.foreground : -1);
     text_add(t, "%lu %lu 0 0 %lu %lu %lu %lu ", self.minor, children.minor, self.utime / TICK_NS, self.stime / TICK_NS,
              children.utime / TICK_NS, children.stime / TICK_NS);
-    text_add(t, "%d %d %u 0 %lu %lu %lu ", 20 + s.nice, s.nice, s.threads, p->start_ns / TICK_NS,
+    text_add(t, "%d %d %u 0 %lu %lu %lu ", s.rt_priority ? -1 - s.rt_priority : 20 + s.nice, s.nice, s.threads, p->start_ns / TICK_NS,
              m.size_pages * PAGE_SIZE, m.resident_pages);
-    text_add(t, "18446744073709551615 0 0 0 0 0 %lu %lu %lu %lu 0 0 0 %u %u 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
+    text_add(t, "18446744073709551615 0 0 0 0 0 %lu %lu %lu %lu 0 0 0 %u %u %d %u 0 0 0 0 0 0 0 0 0 0 %d\n",
              signals.thread & INT32_MAX, signals.blocked & INT32_MAX, signals.ignored & INT32_MAX,
-             signals.caught & INT32_MAX, only ? (u32)-1 : p->exit_signal, s.cpu, p->exit_status);
+             signals.caught & INT32_MAX, only ? (u32)-1 : p->exit_signal, s.cpu, s.rt_priority, s.policy, p->exit_status);
     return 0;
 }
 

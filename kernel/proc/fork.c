@@ -144,6 +144,10 @@ static struct thread *thread_copy(const struct clone_args *a, const struct trapf
         tf_set_tls(t->frame, a->tls);
     t->cpus_allowed = current->cpus_allowed;
     t->nice = current->nice;
+    if (!current->reset_on_fork) {
+        t->policy = current->policy;
+        t->rt_priority = current->rt_priority;
+    }
     memcpy(t->comm, current->comm, sizeof t->comm);
     t->set_child_tid = a->flags & CLONE_CHILD_SETTID ? a->child_tid : 0;
     t->clear_child_tid = a->flags & CLONE_CHILD_CLEARTID ? a->child_tid : 0;

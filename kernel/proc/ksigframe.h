@@ -4,7 +4,8 @@
 
 /* Linux's siginfo_t: 128 bytes on every 64-bit machine (asm-generic/siginfo.h). */
 struct siginfo {
-    s32 signo, error, code, pad;
+    s32 signo, error, code;
+    s32 from_timer; /* the kernel's own: posix_timer.c; 0 when a program sees it */
     union {
         struct { /* kill, sigqueue, SIGCHLD */
             s32 pid;

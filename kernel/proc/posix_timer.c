@@ -36,7 +36,7 @@ static void rearm_unheard(struct posix_timer *p)
 static void expired(struct itimer *t)
 {
     struct posix_timer *p = container_of(t, struct posix_timer, timer);
-    struct siginfo info = {.signo = p->event.signo, .code = SI_TIMER};
+    struct siginfo info = {.signo = p->event.signo, .code = SI_TIMER, .from_timer = 1};
     bool queued;
 
     info.timer_id = p->id;
@@ -98,6 +98,7 @@ void posix_timer_delivered(struct siginfo *info)
     struct posix_timer *p = find_and_lock(info->timer_id);
     u64 periods;
 
+    info->from_timer = 0;
     if (!p)
         return;
     if (atomic_load(&p->pending)) {

@@ -1,16 +1,24 @@
 /*
- * The scheduler: a run queue for each CPU, round robin.
+ * The scheduler: a run queue for each CPU, the highest real-time priority first,
+ * then round robin.
  *
  * A thread in a queue is RUNNABLE and not on any CPU's stack: schedule() holds
  * its CPU's lock from before it queues the thread until the switch is done
  * (switch_done, run by the next thread), and everybody else takes that lock to
  * look. A sleeping thread's cpu field does not change, so a waker finds the
  * lock to take by it. Locks: cpu->lock (RANK_SCHED), one at a time.
+ *
+ * Real-time threads leave the others a slice after each REALTIME_NS: who has been
+ * allowed to be one by mistake can still be stopped.
  */
 #include "proc/sched.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "vm/vm.h"
+
+#define REALTIME_NS 950000000ul
+#define SHORTEST_SLICE_NS 1000000ul
+#define RR_SLICE_NS 100000000ul
 
 static struct thread boot_thread = {.comm = "boot", .state = THREAD_RUNNING, .preempt_count = 1};
 struct cpu cpus[MAX_CPUS] = {[0] = {.thread = &boot_thread}};
@@ -69,27 +77,74 @@ static void account_switch(struct cpu *c, struct thread *prev, struct thread *ne
 
 /* ---- run queues; c->lock held ---- */
 
-/* A slice ends only where somebody waits for it. */
-static void slice_start(struct cpu *c)
+u64 sched_slice_ns(const struct thread *t)
 {
-    c->slice_end_ns = c->runnable > 0 ? arch_time_ns() + SLICE_NS : 0;
+    if (t->rt_priority)
+        return t->policy == SCHED_RR ? RR_SLICE_NS : 0;
+    return MAX(SLICE_NS * (u64)(20 - t->nice) / 20, SHORTEST_SLICE_NS);
+}
+
+/* For the thread that runs or is about to. A slice ends only where somebody waits for it. */
+static void slice_start(struct cpu *c, const struct thread *t)
+{
+    u64 now, slice = sched_slice_ns(t);
+
+    c->slice_end_ns = 0;
+    c->slice_over = false;
+    if (c->runnable > 0) {
+        now = arch_time_ns();
+        c->slice_end_ns = slice ? now + slice : UINT64_MAX;
+        if (t->rt_priority && c->realtime_since_ns == 0)
+            c->realtime_since_ns = now;
+        if (t->rt_priority)
+            c->slice_end_ns = MIN(c->slice_end_ns, c->realtime_since_ns + REALTIME_NS);
+    }
     timer_program(c);
 }
 
-static void queue_locked(struct cpu *c, struct thread *t)
+/* Behind its equals, or before them. */
+static void queue_locked(struct cpu *c, struct thread *t, bool before)
 {
+    struct list *at = c->run_queue.prev;
+
     t->cpu = c->id;
-    list_append(&c->run_queue, &t->run_link);
+    while (at != &c->run_queue) {
+        u8 rank = list_entry(at, struct thread, run_link)->rt_priority;
+
+        if (rank > t->rt_priority || (rank == t->rt_priority && !before))
+            break;
+        at = at->prev;
+    }
+    list_insert_between(&t->run_link, at, at->next);
     c->runnable++;
+}
+
+/* Real-time threads have had their part and more: the first of the others, if there is one. */
+static struct thread *relief_locked(struct cpu *c)
+{
+    struct thread *t;
+
+    if (c->realtime_since_ns == 0 || arch_time_ns() - c->realtime_since_ns < REALTIME_NS)
+        return NULL;
+    list_for_each(t, &c->run_queue, run_link)
+        if (t->rt_priority == 0)
+            return t;
+    return NULL;
 }
 
 static struct thread *pick_locked(struct cpu *c)
 {
     struct thread *t;
 
-    if (list_empty(&c->run_queue))
+    if (list_empty(&c->run_queue)) {
+        c->realtime_since_ns = 0;
         return c->idle;
-    t = list_first(&c->run_queue, struct thread, run_link);
+    }
+    t = relief_locked(c);
+    if (!t)
+        t = list_first(&c->run_queue, struct thread, run_link);
+    if (t->rt_priority == 0)
+        c->realtime_since_ns = 0;
     list_remove(&t->run_link);
     c->runnable--;
     return t;
@@ -139,13 +194,17 @@ void schedule(void)
     spin_lock(&c->lock);
     c->need_resched = false;
     if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNING) {
+        bool keeps_turn = prev->rt_priority && !prev->yields && !(c->slice_over && prev->policy == SCHED_RR);
+
         atomic_store(&prev->state, THREAD_RUNNABLE);
-        queue_locked(c, prev);
+        queue_locked(c, prev, keeps_turn);
     }
+    prev->yields = false;
     next = pick_locked(c);
     if (next != c->idle)
         atomic_store(&next->state, THREAD_RUNNING);
-    slice_start(c);
+    c->rank = next->rt_priority;
+    slice_start(c, next);
     if (next == prev)
         spin_unlock(&c->lock);
     else
@@ -211,6 +270,7 @@ void sched_move(void)
 
 void sched_yield(void)
 {
+    current->yields = true;
     schedule();
 }
 
@@ -228,7 +288,19 @@ static bool allowed(const struct thread *t, u32 cpu)
     return !t->cpus_allowed || (t->cpus_allowed >> cpu & 1);
 }
 
-/* Its last CPU if that is idle, else any idle one, else its last (or, if that is not allowed, the first allowed). */
+/* Where something less urgent runs; NULL: nowhere. */
+static struct cpu *least_urgent(const struct thread *t, u64 usable)
+{
+    struct cpu *best = NULL;
+
+    for (u32 i = 0; i < MAX_CPUS; i++)
+        if ((usable >> i & 1) && cpus[i].rank < (best ? best->rank : t->rt_priority))
+            best = &cpus[i];
+    return best;
+}
+
+/* Its last CPU if that is idle, else any idle one, else its last (or, if that is not allowed, the first allowed). A
+ * real-time thread goes where it need not wait. */
 static struct cpu *choose_cpu(const struct thread *t)
 {
     u64 online = atomic_load(&online_mask), usable = t->cpus_allowed ? online & t->cpus_allowed : online;
@@ -238,6 +310,8 @@ static struct cpu *choose_cpu(const struct thread *t)
         return &cpus[t->cpu];
     if (idle)
         return &cpus[__builtin_ctzl(idle)];
+    if (t->rt_priority && (usable >> t->cpu & 1 ? cpus[t->cpu].rank >= t->rt_priority : true) && least_urgent(t, usable))
+        return least_urgent(t, usable);
     if (usable >> t->cpu & 1)
         return &cpus[t->cpu];
     return &cpus[usable ? __builtin_ctzl(usable) : __builtin_ctzl(online)];
@@ -247,18 +321,32 @@ static struct cpu *choose_cpu(const struct thread *t)
 static void enqueue(struct thread *t)
 {
     struct cpu *c = choose_cpu(t);
-    bool idle;
+    bool now;
 
     spin_lock(&c->lock);
-    queue_locked(c, t);
-    idle = c->thread == c->idle;
-    if (idle)
+    queue_locked(c, t, false);
+    now = c->thread == c->idle || t->rt_priority > c->rank;
+    if (now)
         c->need_resched = true;
     else if (c->slice_end_ns == 0 && c == arch_this_cpu())
-        slice_start(c);
-    if (idle || c->slice_end_ns == 0)
+        slice_start(c, c->thread);
+    if (now || c->slice_end_ns == 0)
         kick(c); /* it reschedules, or starts its slice */
     spin_unlock(&c->lock);
+}
+
+/* The CPU whose queue t is in or was last, locked. */
+static struct cpu *lock_cpu_of(struct thread *t)
+{
+    struct cpu *c;
+
+    for (;;) {
+        c = &cpus[__atomic_load_n(&t->cpu, __ATOMIC_RELAXED)];
+        spin_lock(&c->lock);
+        if (t->cpu == c->id)
+            return c;
+        spin_unlock(&c->lock); /* it has been moved meanwhile */
+    }
 }
 
 void thread_wake(struct thread *t)
@@ -267,13 +355,7 @@ void thread_wake(struct thread *t)
     struct cpu *c;
 
     preempt_disable();
-    for (;;) {
-        c = &cpus[__atomic_load_n(&t->cpu, __ATOMIC_RELAXED)];
-        spin_lock(&c->lock);
-        if (t->cpu == c->id)
-            break;
-        spin_unlock(&c->lock); /* it has been moved meanwhile */
-    }
+    c = lock_cpu_of(t);
     if (atomic_load(&t->state) == THREAD_SLEEPING) {
         queue = c->thread != t;
         /* Still on its CPU, about to sleep: it goes on instead. */
@@ -304,6 +386,31 @@ void thread_signal_wake(struct thread *t)
         arch_send_ipi(1ul << c->id); /* in user mode: it looks at need_signal on its way out of the interrupt */
 }
 
+void sched_policy_set(struct thread *t, enum sched_policy policy, u8 rt_priority)
+{
+    struct cpu *c;
+
+    preempt_disable();
+    c = lock_cpu_of(t);
+    t->policy = (u8)policy;
+    t->rt_priority = rt_priority;
+    if (c->thread == t) {
+        c->rank = rt_priority;
+        c->need_resched = true; /* somebody else may be more urgent now */
+        kick(c);
+    } else if (atomic_load(&t->state) == THREAD_RUNNABLE && !list_empty(&t->run_link)) {
+        list_remove(&t->run_link);
+        c->runnable--;
+        queue_locked(c, t, false);
+        if (rt_priority > c->rank) {
+            c->need_resched = true;
+            kick(c);
+        }
+    }
+    spin_unlock(&c->lock);
+    preempt_enable();
+}
+
 /* ---- preemption ---- */
 
 void preempt_check(void)
@@ -322,7 +429,7 @@ void sched_ipi(void)
 
     spin_lock(&c->lock);
     if (c->slice_end_ns == 0 && c->runnable > 0 && c->thread != c->idle)
-        slice_start(c);
+        slice_start(c, c->thread);
     spin_unlock(&c->lock);
 }
 
@@ -332,7 +439,7 @@ void timer_interrupt(void)
 
     if (c->slice_end_ns && arch_time_ns() >= c->slice_end_ns) {
         c->slice_end_ns = 0;
-        c->need_resched = true;
+        c->slice_over = c->need_resched = true;
     }
     timers_run(c);
 }
@@ -380,7 +487,7 @@ static void idle_once(struct cpu *c)
     arch_irq_disable();
     if (c->runnable == 0 && (stolen = steal(c))) {
         spin_lock(&c->lock);
-        queue_locked(c, stolen);
+        queue_locked(c, stolen, false);
         spin_unlock(&c->lock);
     }
     if (c->runnable > 0)

@@ -140,10 +140,10 @@ static int queue_add(struct signal_queue *q, int signo, const struct siginfo *in
 {
     struct queued_signal *s;
 
-    if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)) && !(info && info->code == SI_TIMER))
+    if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)) && !(info && info->from_timer))
         return 0;
     s = signo < FIRST_REALTIME || queue_length(q) < QUEUED_MAX ? kmem_zalloc(sizeof *s) : NULL;
-    if (!s && (signo >= FIRST_REALTIME || (info && info->code == SI_TIMER)))
+    if (!s && (signo >= FIRST_REALTIME || (info && info->from_timer)))
         return -EAGAIN;
     if (s) { /* else only the fact is known */
         if (info)
@@ -201,7 +201,7 @@ int signal_take(u64 which, bool wait, struct siginfo *info)
         current->sigwaiting = signo ? 0 : which;
     signal_recalculate_locked(current);
     spin_unlock(&p->siglock);
-    if (signo && info->code == SI_TIMER)
+    if (signo && info->from_timer)
         posix_timer_delivered(info);
     return signo;
 }

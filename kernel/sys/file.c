@@ -566,14 +566,27 @@ static s64 check_fd(u64 fd)
     return 0;
 }
 
+/* What has no contents to keep cannot be asked to. */
+static s64 sync_fd(u64 fd)
+{
+    struct file *f = fd_get((int)fd);
+    u32 kind;
+
+    if (!f)
+        return -EBADF;
+    kind = f->vnode ? f->vnode->mode & S_IFMT : 0;
+    file_put(f);
+    return kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK ? 0 : -EINVAL;
+}
+
 SYSCALL(fsync)
 {
-    return check_fd(a[0]);
+    return sync_fd(a[0]);
 }
 
 SYSCALL(fdatasync)
 {
-    return check_fd(a[0]);
+    return sync_fd(a[0]);
 }
 
 SYSCALL(syncfs)

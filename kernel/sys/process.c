@@ -373,129 +373,6 @@ SYSCALL(times)
     return (s64)(arch_time_ns() / 10000000);
 }
 
-/* ---- scheduling ---- */
-
-SYSCALL(sched_yield)
-{
-    (void)a;
-    sched_yield();
-    return 0;
-}
-
-/* The thread that a scheduling call means, with a reference. */
-static struct thread *target(u64 tid)
-{
-    return thread_find(tid ? (u32)tid : current->tid);
-}
-
-SYSCALL(sched_getaffinity)
-{
-    struct thread *t = target(a[0]);
-    u64 mask;
-
-    if (!t)
-        return -ESRCH;
-    mask = t->cpus_allowed ? t->cpus_allowed & cpus_online_mask() : cpus_online_mask();
-    thread_put(t);
-    if (a[1] < sizeof mask || a[1] % sizeof mask)
-        return -EINVAL;
-    return put_user(a[2], &mask) ? -EFAULT : (s64)sizeof mask;
-}
-
-SYSCALL(sched_setaffinity)
-{
-    struct thread *t;
-    u64 mask = 0;
-
-    if (copy_from_user(&mask, a[2], MIN(a[1], sizeof mask)))
-        return -EFAULT;
-    mask &= cpus_online_mask();
-    if (!mask)
-        return -EINVAL;
-    t = target(a[0]);
-    if (!t)
-        return -ESRCH;
-    t->cpus_allowed = mask;
-    while (t == current && !(mask >> READ_ONCE(t->cpu) & 1))
-        sched_move();
-    thread_put(t);
-    return 0;
-}
-
-SYSCALL(sched_getscheduler)
-{
-    struct thread *t = target(a[0]);
-
-    if (!t)
-        return -ESRCH;
-    thread_put(t);
-    return 0; /* SCHED_OTHER */
-}
-
-SYSCALL(sched_setscheduler)
-{
-    return a[1] == 0 ? 0 : a[1] > 6 ? -EINVAL : -EPERM;
-}
-
-SYSCALL(sched_getparam)
-{
-    return put_int(a[1], 0);
-}
-
-SYSCALL(sched_setparam)
-{
-    int priority;
-
-    return get_user(&priority, a[1]) ? -EFAULT : priority == 0 ? 0 : -EINVAL;
-}
-
-SYSCALL(sched_get_priority_max)
-{
-    return a[0] == 1 || a[0] == 2 ? 99 : a[0] > 6 ? -EINVAL : 0;
-}
-
-SYSCALL(sched_get_priority_min)
-{
-    return a[0] == 1 || a[0] == 2 ? 1 : a[0] > 6 ? -EINVAL : 0;
-}
-
-SYSCALL(getpriority)
-{
-    struct process *p = a[0] == 0 ? process_find(a[1] ? (u32)a[1] : current_process()->pid) : NULL;
-    s64 nice = current->nice;
-
-    if (a[0] > 2)
-        return -EINVAL;
-    if (a[0] == 0 && !p)
-        return -ESRCH;
-    if (p) {
-        spin_lock(&process_lock);
-        nice = p->leader ? p->leader->nice : 0;
-        spin_unlock(&process_lock);
-        process_put(p);
-    }
-    return 20 - nice;
-}
-
-SYSCALL(setpriority)
-{
-    s32 nice = MAX(MIN((s32)a[2], 19), -20);
-    struct process *p;
-    struct thread *t;
-
-    if (a[0] > 2)
-        return -EINVAL;
-    p = process_find(a[0] == 0 && a[1] ? (u32)a[1] : current_process()->pid);
-    if (!p)
-        return -ESRCH;
-    spin_lock(&process_lock);
-    list_for_each(t, &p->threads, process_link)
-        t->nice = nice;
-    spin_unlock(&process_lock);
-    process_put(p);
-    return 0;
-}
-
 SYSCALL(getcpu)
 {
     u32 cpu = current->cpu, node = 0;
@@ -522,24 +399,32 @@ SYSCALL(set_robust_list)
 
 SYSCALL(get_robust_list)
 {
-    struct thread *t = target(a[0]);
+    struct thread *t = thread_find(a[0] ? (u32)a[0] : current->tid);
     u64 head, size = 24;
+    bool may;
 
-    if (!t)
+    if (!t || !t->process)
         return -ESRCH;
     head = t->robust_list;
+    may = t->process == current_process() || cred_is_root();
     thread_put(t);
+    if (!may)
+        return -EPERM;
     return put_user(a[1], &head) || put_user(a[2], &size) ? -EFAULT : 0;
 }
 
-/* MEMBARRIER_CMD_QUERY says that there is only the global one, which a flush of all CPUs' pipelines is. */
+/* A flush of all CPUs' pipelines, whoever asks. */
 SYSCALL(membarrier)
 {
+    enum { QUERY, GLOBAL = 1, PRIVATE_EXPEDITED = 8, REGISTER_PRIVATE_EXPEDITED = 16 };
+
     if (a[1])
         return -EINVAL;
-    if (a[0] == 0)
-        return 1;
-    if (a[0] != 1)
+    if (a[0] == QUERY)
+        return GLOBAL | PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED;
+    if (a[0] == REGISTER_PRIVATE_EXPEDITED)
+        return 0;
+    if (a[0] != GLOBAL && a[0] != PRIVATE_EXPEDITED)
         return -EINVAL;
     preempt_disable();
     arch_icache_sync_remote(cpus_online_mask() & ~(1ul << arch_this_cpu()->id));

@@ -9,7 +9,7 @@
 #define UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
 #define SS_ONSTACK 1u
 #define SS_DISABLE 2u
-#define MINSIGSTKSZ 1088ul
+#define MINSIGSTKSZ 2048ul
 
 static bool valid(u64 signo)
 {
@@ -99,26 +99,47 @@ SYSCALL(tgkill)
     return (s32)a[0] <= 0 || (s32)a[1] <= 0 ? -EINVAL : kill_thread((u32)a[0], (u32)a[1], a[2], &info);
 }
 
+/* A signal with what the sender says about it. Nobody pretends to be the kernel, but to itself. */
+static int info_from_user(struct siginfo *info, vaddr_t from, u64 signo, u32 tgid)
+{
+    if (get_user(info, from))
+        return -EFAULT;
+    if ((info->code >= 0 || info->code == SI_TKILL) && tgid != current_process()->pid)
+        return -EPERM;
+    info->signo = (s32)signo;
+    info->from_timer = 0;
+    return 0;
+}
+
 SYSCALL(rt_sigqueueinfo)
 {
     struct siginfo info;
     struct process *p;
-    s64 err;
+    s64 err = info_from_user(&info, a[2], a[1], (u32)a[0]);
 
-    if (get_user(&info, a[2]))
-        return -EFAULT;
-    if (!valid(a[1]))
-        return -EINVAL;
+    if (err)
+        return err;
     p = process_find((u32)a[0]);
     if (!p)
         return -ESRCH;
-    info.signo = (s32)a[1];
-    if ((info.code >= 0 || info.code == SI_TKILL) && p != current_process())
-        err = -EPERM; /* nobody pretends to be the kernel */
-    else
-        err = cred_may_kill(p, info.signo) ? signal_send_process(p, info.signo, &info) : -EPERM;
+    if (a[1] > SIG_COUNT)
+        err = -EINVAL;
+    else if (!cred_may_kill(p, info.signo))
+        err = -EPERM;
+    else if (info.signo)
+        err = signal_send_process(p, info.signo, &info);
     process_put(p);
     return err;
+}
+
+SYSCALL(rt_tgsigqueueinfo)
+{
+    struct siginfo info;
+    s64 err = info_from_user(&info, a[3], a[2], (u32)a[0]);
+
+    if (err)
+        return err;
+    return (s32)a[0] <= 0 || (s32)a[1] <= 0 ? -EINVAL : kill_thread((u32)a[0], (u32)a[1], a[2], &info);
 }
 
 /* ---- actions and masks ---- */
@@ -195,7 +216,7 @@ SYSCALL(sigaltstack)
             return -EFAULT;
         if (inside)
             return -EPERM;
-        if (new.flags & ~(SS_DISABLE | SS_ONSTACK))
+        if (new.flags != 0 && new.flags != SS_DISABLE && new.flags != SS_ONSTACK)
             return -EINVAL;
         if (!(new.flags & SS_DISABLE) && new.size < MINSIGSTKSZ)
             return -ENOMEM;

@@ -13,7 +13,7 @@
     X(101, nanosleep) X(102, getitimer) X(103, setitimer) X(107, timer_create) X(108, timer_gettime) X(109, timer_getoverrun) X(110, timer_settime) X(111, timer_delete) X(112, clock_settime) X(113, clock_gettime)                 \
     X(114, clock_getres) X(115, clock_nanosleep) X(116, syslog) X(118, sched_setparam) X(119, sched_setscheduler)     \
     X(120, sched_getscheduler) X(121, sched_getparam) X(122, sched_setaffinity) X(123, sched_getaffinity)             \
-    X(124, sched_yield) X(125, sched_get_priority_max) X(126, sched_get_priority_min) X(128, restart_syscall)         \
+    X(124, sched_yield) X(125, sched_get_priority_max) X(126, sched_get_priority_min) X(127, sched_rr_get_interval) X(128, restart_syscall)         \
     X(129, kill) X(130, tkill) X(131, tgkill) X(132, sigaltstack) X(133, rt_sigsuspend) X(134, rt_sigaction)          \
     X(135, rt_sigprocmask) X(136, rt_sigpending) X(137, rt_sigtimedwait) X(138, rt_sigqueueinfo) X(139, rt_sigreturn) \
     X(140, setpriority) X(141, getpriority) X(142, reboot) X(143, setregid) X(144, setgid) X(145, setreuid)           \
@@ -24,7 +24,7 @@
     X(172, getpid) X(173, getppid) X(174, getuid) X(175, geteuid) X(176, getgid) X(177, getegid) X(178, gettid)       \
     X(179, sysinfo) X(180, mq_open) X(181, mq_unlink) X(182, mq_timedsend) X(183, mq_timedreceive) X(184, mq_notify) X(185, mq_getsetattr) X(214, brk) X(215, munmap) X(216, mremap) X(220, clone) X(221, execve) X(222, mmap)               \
     X(223, fadvise64) X(226, mprotect) X(227, msync) X(228, mlock) X(229, munlock) X(230, mlockall)                   \
-    X(231, munlockall) X(232, mincore) X(233, madvise) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
-    X(261, prlimit64) X(267, syncfs) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
+    X(231, munlockall) X(232, mincore) X(233, madvise) X(240, rt_tgsigqueueinfo) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
+    X(261, prlimit64) X(267, syncfs) X(274, sched_setattr) X(275, sched_getattr) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
     X(283, membarrier) X(284, mlock2) X(285, copy_file_range) X(291, statx) X(435, clone3) X(436, close_range) X(437, openat2)       \
     X(439, faccessat2) X(441, epoll_pwait2)
