@@ -336,9 +336,17 @@ static void tag_put(void *tag)
     file_put(tag);
 }
 
+static void tag_written(void *tag)
+{
+    struct file *f = tag;
+
+    if (f->vnode)
+        vnode_touch(f->vnode, false, true, true);
+}
+
 void fs_vm_hooks_init(void)
 {
-    static const struct vm_tag_ops ops = {tag_get, tag_put};
+    static const struct vm_tag_ops ops = {tag_get, tag_put, tag_written};
 
     vm_tag_ops = &ops;
 }

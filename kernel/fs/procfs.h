@@ -35,6 +35,7 @@ struct proc_entry {
     int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* NULL: of the whole process */
     int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
     ssize_t (*read)(struct process *p, struct uio *u, u64 *pos);                /* a file that is no text; instead of show */
+    ssize_t (*write_bytes)(struct process *p, struct uio *u, u64 *pos);         /* … and is written like this */
     ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
     int (*follow)(struct process *p, struct dentry **out);                      /* … and where it leads */
     const struct proc_entry *children;                                          /* a directory: ends with a NULL name */
@@ -62,6 +63,9 @@ int proc_show_cmdline(struct text *t, struct process *p), proc_show_environ(stru
 int proc_show_maps(struct text *t, struct process *p), proc_show_smaps(struct text *t, struct process *p);
 int proc_show_smaps_rollup(struct text *t, struct process *p);
 ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos);
+ssize_t proc_read_mem(struct process *p, struct uio *u, u64 *pos), proc_write_mem(struct process *p, struct uio *u, u64 *pos);
+ssize_t proc_read_kpagecount(struct process *p, struct uio *u, u64 *pos);
+ssize_t proc_read_kpageflags(struct process *p, struct uio *u, u64 *pos);
 
 /* ---- procfs_files.c: exe, cwd, root, descriptors ---- */
 ssize_t proc_exe_link(struct process *p, char *buf, size_t n), proc_cwd_link(struct process *p, char *buf, size_t n);

@@ -77,27 +77,23 @@ struct usage {
     u64 share;  /* the process's part: each page's size divided by how many map it, in bytes */
 };
 
-/*
- * Pages below a shared table are as shared as the table: who maps a page cannot be
- * told from its own count alone. A page that is not exclusive counts as shared by
- * two, which is exact for a fork and its child.
- */
-static void add_usage(struct vmspace *vm, const struct region *r, struct usage *u)
+/* What of the region is there. Without counts (no memory for them) every page counts as the process's own. */
+static void add_usage(struct vmspace *vm, const struct region *r, const struct map_counts *counts, struct usage *u)
 {
     u64 share = u->share;
 
     u->size += (r->end - r->start) >> PAGE_SHIFT;
     for (vaddr_t va = vm_next_page(vm, r->start, r->end); va < r->end; va = vm_next_page(vm, va + PAGE_SIZE, r->end)) {
         struct vm_page_info info = vm_page_look(vm, va);
-        bool alone = info.exclusive || (info.object && !(r->flags & VM_SHARED));
+        u32 count = counts ? map_counts_of(counts, info.frame) : 1;
 
         if (!info.present || info.zero)
             continue;
         u->resident++;
         u->anonymous += !info.object;
-        u->exclusive += alone && !info.object;
-        u->shared += !alone || info.object;
-        u->share += alone && !info.object ? PAGE_SIZE : PAGE_SIZE / 2;
+        u->exclusive += count <= 1;
+        u->shared += count > 1;
+        u->share += PAGE_SIZE / MAX(count, 1u);
         if (signal_fatal_pending())
             return;
     }
@@ -109,8 +105,8 @@ static void show_usage(struct text *t, const struct usage *u)
 {
     text_add(t, "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:      %8lu kB\n", u->resident * KIB, u->share / 1024,
              u->share / 1024);
-    text_add(t, "Shared_Clean:   %8lu kB\nShared_Dirty:   %8lu kB\nPrivate_Clean:  %8u kB\nPrivate_Dirty:  %8lu kB\n",
-             (u->resident - u->anonymous) * KIB, (u->shared - (u->resident - u->anonymous)) * KIB, 0, u->exclusive * KIB);
+    text_add(t, "Shared_Clean:   %8u kB\nShared_Dirty:   %8lu kB\nPrivate_Clean:  %8u kB\nPrivate_Dirty:  %8lu kB\n", 0,
+             u->shared * KIB, 0, u->exclusive * KIB); /* nothing is kept anywhere else: all is dirty */
     text_add(t, "Referenced:     %8lu kB\nAnonymous:      %8lu kB\n", u->resident * KIB, u->anonymous * KIB);
     for (const char *const *name = (const char *const[]){"KSM:            ", "LazyFree:       ", "AnonHugePages:  ", "ShmemPmdMapped: ",
                                                          "FilePmdMapped:  ", "Shared_Hugetlb: ", "Private_Hugetlb:", "Swap:           ",
@@ -120,11 +116,11 @@ static void show_usage(struct text *t, const struct usage *u)
     text_add(t, "Locked:         %8lu kB\n", u->locked / 1024);
 }
 
-static void show_region_memory(struct text *t, struct vmspace *vm, const struct region *r)
+static void show_region_memory(struct text *t, struct vmspace *vm, const struct region *r, const struct map_counts *counts)
 {
     struct usage u = {0};
 
-    add_usage(vm, r, &u);
+    add_usage(vm, r, counts, &u);
     text_add(t, "Size:           %8lu kB\nKernelPageSize: %8lu kB\nMMUPageSize:    %8lu kB\n", (r->end - r->start) / 1024, KIB, KIB);
     show_usage(t, &u);
     text_add(t, "THPeligible:           0\nVmFlags:%s%s%s%s mr%s me ms%s%s%s%s%s\n", r->flags & VM_READ ? " rd" : "",
@@ -137,18 +133,20 @@ static int show_regions(struct text *t, struct process *p, bool memory)
 {
     struct vmspace *vm = process_vm_get(p);
     char *path = kmem_alloc(PATH_MAX);
+    struct map_counts *counts = memory ? map_counts_take() : NULL;
     struct region r;
 
     for (vaddr_t va = 0; vm && path && vm_region_find(vm, va, &r); va = r.end) {
         show_region(t, vm, &r, path);
         if (memory)
-            show_region_memory(t, vm, &r);
+            show_region_memory(t, vm, &r, counts);
         vm_region_release(&r);
         if (t->failed || signal_fatal_pending())
             break;
     }
     if (vm)
         vmspace_put(vm);
+    map_counts_drop(counts);
     kmem_free(path);
     return path ? 0 : -ENOMEM;
 }
@@ -156,19 +154,21 @@ static int show_regions(struct text *t, struct process *p, bool memory)
 int proc_show_smaps_rollup(struct text *t, struct process *p)
 {
     struct vmspace *vm = process_vm_get(p);
+    struct map_counts *counts = map_counts_take();
     vaddr_t first = 0, last = 0;
     struct usage u = {0};
     struct region r;
 
     for (vaddr_t va = 0; vm && vm_region_find(vm, va, &r); va = last = r.end) {
         first = first ? first : r.start;
-        add_usage(vm, &r, &u);
+        add_usage(vm, &r, counts, &u);
         vm_region_release(&r);
         if (signal_fatal_pending())
             break;
     }
     text_add(t, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", first, last);
     show_usage(t, &u);
+    map_counts_drop(counts);
     if (vm)
         vmspace_put(vm);
     return 0;
@@ -193,27 +193,148 @@ static u64 pagemap_entry(struct vmspace *vm, vaddr_t va, bool frames)
            (frames ? info.frame & PM_FRAME : 0);
 }
 
-ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos)
+/* Words from *pos on, as many as fit and there are (`end` of them in all), each made by fn(arg, its number). */
+static ssize_t put_words(struct uio *u, u64 *pos, u64 end, u64 (*fn)(void *arg, u64 i), void *arg)
 {
-    struct vmspace *vm;
     ssize_t done = 0;
 
     if (*pos % 8 || u->left % 8)
         return -EINVAL;
-    vm = process_vm_get(p);
-    while (vm && u->left > 0 && *pos / 8 < USER_TOP >> PAGE_SHIFT && !signal_fatal_pending()) {
-        u64 e = pagemap_entry(vm, *pos / 8 << PAGE_SHIFT, cred_is_root());
+    while (u->left > 0 && *pos / 8 < end && !signal_fatal_pending()) {
+        u64 word = fn(arg, *pos / 8);
 
-        if (uio_put(u, &e, sizeof e) != sizeof e) {
-            done = done ? done : -EFAULT;
+        if (uio_put(u, &word, sizeof word) != sizeof word)
+            return done ? done : -EFAULT;
+        *pos += sizeof word;
+        done += (ssize_t)sizeof word;
+    }
+    return done;
+}
+
+static u64 pagemap_word(void *vm, u64 i)
+{
+    return pagemap_entry(vm, i << PAGE_SHIFT, cred_is_root());
+}
+
+ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos)
+{
+    struct vmspace *vm = process_vm_get(p);
+    ssize_t n = put_words(u, pos, vm ? USER_TOP >> PAGE_SHIFT : 0, pagemap_word, vm);
+
+    if (vm)
+        vmspace_put(vm);
+    return n;
+}
+
+/* ---- kpagecount, kpageflags: eight bytes for each frame (the same document) ---- */
+
+enum {
+    KPF_UPTODATE = 3, KPF_DIRTY = 4, KPF_LRU = 5, KPF_SLAB = 7, KPF_BUDDY = 10, KPF_MMAP = 11, KPF_ANON = 12,
+    KPF_SWAPBACKED = 14, KPF_NOPAGE = 20, KPF_ZERO_PAGE = 24, KPF_PGTABLE = 26, KPF_RESERVED = 32
+};
+#define KPF(n) (1ul << KPF_##n)
+#define KPF_OF_PROGRAMS (KPF(UPTODATE) | KPF(DIRTY) | KPF(LRU) | KPF(SWAPBACKED))
+
+static u64 count_word(void *counts, u64 frame)
+{
+    return map_counts_of(counts, frame);
+}
+
+static u64 flags_word(void *counts, u64 frame)
+{
+    paddr_t pa = {frame << PAGE_SHIFT};
+    struct page *p;
+
+    if (!page_is_ram(pa))
+        return KPF(NOPAGE);
+    p = page_of(pa);
+    if (p == page_zero)
+        return KPF(ZERO_PAGE);
+    switch ((enum page_kind)p->kind) {
+    case PAGE_FREE:
+        return KPF(BUDDY);
+    case PAGE_RESERVED:
+        return KPF(RESERVED);
+    case PAGE_KERNEL:
+        return KPF(SLAB);
+    case PAGE_TABLE:
+    case PAGE_ROOT:
+        return KPF(PGTABLE);
+    case PAGE_DATA:
+        return KPF_OF_PROGRAMS | KPF(ANON) | (map_counts_of(counts, frame) ? KPF(MMAP) : 0);
+    case PAGE_OBJECT:
+        return KPF_OF_PROGRAMS | (map_counts_of(counts, frame) ? KPF(MMAP) : 0);
+    }
+    return 0;
+}
+
+static ssize_t read_frames(struct uio *u, u64 *pos, u64 (*fn)(void *counts, u64 frame))
+{
+    struct map_counts *counts;
+    ssize_t n;
+
+    if (!cred_is_root())
+        return -EPERM;
+    if (*pos / 8 >= page_last + 1)
+        return 0;
+    counts = map_counts_take();
+    if (!counts)
+        return -ENOMEM;
+    n = put_words(u, pos, page_last + 1, fn, counts);
+    map_counts_drop(counts);
+    return n;
+}
+
+ssize_t proc_read_kpagecount(struct process *p, struct uio *u, u64 *pos)
+{
+    (void)p;
+    return read_frames(u, pos, count_word);
+}
+
+ssize_t proc_read_kpageflags(struct process *p, struct uio *u, u64 *pos)
+{
+    (void)p;
+    return read_frames(u, pos, flags_word);
+}
+
+/* ---- mem: the bytes themselves ---- */
+
+static ssize_t copy_mem(struct process *p, struct uio *u, u64 *pos, bool write)
+{
+    struct vmspace *vm = process_vm_get(p);
+    ssize_t done = 0;
+    char chunk[512];
+
+    while (vm && u->left > 0 && !signal_fatal_pending()) {
+        size_t n = MIN(u->left, sizeof chunk), moved;
+
+        if (write) {
+            n = uio_get(u, chunk, n);
+            moved = vm_write_remote(vm, *pos, chunk, n);
+        } else {
+            n = vm_read_remote(vm, *pos, chunk, n);
+            moved = uio_put(u, chunk, n);
+        }
+        *pos += moved;
+        done += (ssize_t)moved;
+        if (n == 0 || moved < n) {
+            done = done ? done : n ? -EIO : write ? -EFAULT : -EIO;
             break;
         }
-        *pos += sizeof e;
-        done += (ssize_t)sizeof e;
     }
     if (vm)
         vmspace_put(vm);
     return done;
+}
+
+ssize_t proc_read_mem(struct process *p, struct uio *u, u64 *pos)
+{
+    return copy_mem(p, u, pos, false);
+}
+
+ssize_t proc_write_mem(struct process *p, struct uio *u, u64 *pos)
+{
+    return copy_mem(p, u, pos, true);
 }
 
 int proc_show_maps(struct text *t, struct process *p)

@@ -342,6 +342,7 @@ const struct proc_entry proc_process_entries[] = {
     {.name = "maps", .mode = FILE_MODE, .guarded = true, .show = proc_show_maps},
     {.name = "smaps", .mode = FILE_MODE, .guarded = true, .show = proc_show_smaps},
     {.name = "smaps_rollup", .mode = FILE_MODE, .guarded = true, .show = proc_show_smaps_rollup},
+    {.name = "mem", .mode = S_IFREG | 0600, .guarded = true, .read = proc_read_mem, .write_bytes = proc_write_mem},
     {.name = "pagemap", .mode = S_IFREG | 0400, .guarded = true, .read = proc_read_pagemap},
     {.name = "mounts", .mode = FILE_MODE, .show = proc_show_mounts},
     {.name = "limits", .mode = FILE_MODE, .show = show_limits},

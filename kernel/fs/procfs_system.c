@@ -361,6 +361,8 @@ static const struct proc_entry sys_entries[] = {
     {.name = NULL}};
 const struct proc_entry proc_root_entries[] = {
     {.name = "meminfo", .mode = FILE_MODE, .show = show_meminfo},
+    {.name = "kpagecount", .mode = S_IFREG | 0400, .read = proc_read_kpagecount},
+    {.name = "kpageflags", .mode = S_IFREG | 0400, .read = proc_read_kpageflags},
     {.name = "vmstat", .mode = FILE_MODE, .show = show_vmstat},
     {.name = "stat", .mode = FILE_MODE, .show = show_stat},
     {.name = "uptime", .mode = FILE_MODE, .show = show_uptime},

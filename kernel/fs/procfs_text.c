@@ -130,7 +130,8 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
     size_t len, taken;
     int err;
 
-    (void)pos;
+    if (n->kind == PROC_ENTRY && n->entry->write_bytes)
+        return n->entry->write_bytes(n->process, u, pos);
     if (n->kind != PROC_ENTRY || !n->entry->write)
         return -EACCES;
     if (u->left >= sizeof text)
@@ -157,7 +158,7 @@ static int proc_open(struct file *f, void *priv)
         return -EACCES;
     if (n->entry->write_unlocked && f->readable && f->writable)
         return -EINVAL;
-    f->stream = !f->readable; /* a value that is written has no position */
+    f->stream = !f->readable && !n->entry->write_bytes; /* a value that is written has no position */
     return 0;
 }
 

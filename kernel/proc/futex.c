@@ -295,12 +295,14 @@ static s64 futex_wake_op(vaddr_t uaddr, bool private, u32 count, u32 count2, vad
 static int deadline_of(u32 op, vaddr_t timeout, u64 *deadline)
 {
     u64 ns, boot;
+    int err;
 
     *deadline = UINT64_MAX;
     if (!timeout)
         return 0;
-    if (timespec_from_user(timeout, &ns))
-        return -EFAULT;
+    err = timespec_from_user(timeout, &ns);
+    if (err)
+        return err;
     if ((op & 127) == FUTEX_WAIT) {
         *deadline = time_deadline(ns);
     } else if (op & FUTEX_CLOCK_REALTIME) {

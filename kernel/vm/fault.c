@@ -25,6 +25,7 @@ struct fault {
     vaddr_t va; /* of the page */
     enum fault_access access;
     unsigned prot; /* the region's; R is in it where anything is */
+    unsigned read_prot; /* what an entry grants that no store made: W only where a store is nobody's business */
     struct pt_path path;
 };
 
@@ -97,7 +98,6 @@ static enum fault_result present_write(struct fault *f)
 
 static enum fault_result present_read(struct fault *f)
 {
-    unsigned prot = f->region->flags & VM_SHARED ? f->prot : f->prot & ~(unsigned)PROT_WRITE;
     struct pt_reserve r;
 
     if (pte_leaf_prot(f->path.leaf) & access_prot(f->access)) {
@@ -106,7 +106,7 @@ static enum fault_result present_read(struct fault *f)
     }
     if (pt_reserve(&f->path, false, 0, &r))
         return FAULT_OOM;
-    pt_grant(f->vm, &f->path, prot, &r); /* a region that allows more than it did */
+    pt_grant(f->vm, &f->path, f->read_prot, &r); /* a region that allows more than it did */
     pt_reserve_release(&r);
     return FAULT_DONE;
 }
@@ -130,7 +130,7 @@ static enum fault_result fill_anonymous(struct fault *f)
         pt_reserve_release(&r);
         return FAULT_OOM;
     }
-    pt_fill(f->vm, &f->path, page, write ? f->prot : f->prot & ~(unsigned)PROT_WRITE, &r);
+    pt_fill(f->vm, &f->path, page, write ? f->prot : f->read_prot, &r);
     pt_reserve_release(&r);
     vm_count(write ? VMC_anon_page_fill : VMC_zero_page_map, 1);
     return FAULT_DONE;
@@ -184,7 +184,7 @@ static void fill_around(struct fault *f)
     unsigned n = (unsigned)((hi - lo) >> PAGE_SHIFT);
 
     object_find_pages(reg->object, (reg->offset + (lo - reg->start)) >> PAGE_SHIFT, n, pages);
-    vm_count(VMC_file_page_map, pt_fill_around(f->vm, lo, pages, n, f->prot));
+    vm_count(VMC_file_page_map, pt_fill_around(f->vm, lo, pages, n, f->read_prot));
 }
 
 static enum fault_result fill_object(struct fault *f)
@@ -197,12 +197,12 @@ static enum fault_result fill_object(struct fault *f)
 
     if (err)
         return object_error(err);
-    if (reg->flags & VM_SHARED)
+    if (f->access != FAULT_WRITE)
+        result = fill_shared(f, page, f->read_prot);
+    else if (reg->flags & VM_SHARED)
         result = fill_shared(f, page, f->prot);
-    else if (f->access == FAULT_WRITE)
-        result = fill_copy(f, page);
     else
-        result = fill_shared(f, page, f->prot & ~(unsigned)PROT_WRITE);
+        result = fill_copy(f, page);
     page_put(page);
     if (result == FAULT_DONE && f->access != FAULT_WRITE)
         fill_around(f);
@@ -229,18 +229,34 @@ static enum fault_result install(struct fault *f)
     return f->access == FAULT_WRITE ? present_write(f) : present_read(f);
 }
 
-static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access)
+/* forced: a store that the region need not permit, if what is stored to is private. */
+static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access, bool forced)
 {
+    enum fault_result result;
     const struct region *region = region_at(vm, va);
     struct fault f = {.vm = vm, .region = region, .va = ROUND_DOWN(va, PAGE_SIZE), .access = access};
 
     if (!region)
         return FAULT_SEGV_MAPERR;
-    if (!region_allows(region, access))
+    if (!region_allows(region, access) && !(forced && !(region->flags & VM_SHARED)))
         return FAULT_SEGV_ACCERR;
     f.prot = (region->flags & VM_PROT_MASK) | PROT_READ | (region->flags & VM_SHARED ? PROT_OBJECT : 0u);
+    f.read_prot = (region->flags & VM_SHARED) && !region->tag ? f.prot : f.prot & ~(unsigned)PROT_WRITE;
     vm->faults.minor++;
-    return install(&f);
+    result = install(&f);
+    if (result == FAULT_DONE && access == FAULT_WRITE && (region->flags & VM_SHARED) && region->tag && vm_tag_ops)
+        vm_tag_ops->written(region->tag);
+    return result;
+}
+
+enum fault_result vm_fault_forced_locked(struct vmspace *vm, vaddr_t va)
+{
+    enum fault_result result;
+
+    do
+        result = fault_locked(vm, va, FAULT_WRITE, true);
+    while (result == FAULT_RETRY);
+    return result;
 }
 
 enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access access)
@@ -252,7 +268,7 @@ enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access acc
     vm_count(VMC_pgfault, 1);
     vm_count(access == FAULT_WRITE ? VMC_fault_write : access == FAULT_EXEC ? VMC_fault_exec : VMC_fault_read, 1);
     vm_lock(vm);
-    result = fault_locked(vm, va, access);
+    result = fault_locked(vm, va, access, false);
     if (access == FAULT_EXEC && result == FAULT_DONE)
         tlb_sync_code(vm);
     vm_unlock(vm);

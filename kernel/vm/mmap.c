@@ -247,10 +247,12 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
 
     if (q->len == 0 || q->offset % PAGE_SIZE)
         return -EINVAL;
-    if (len < q->len || len > USER_TOP)
+    if (len < q->len)
         return -ENOMEM;
-    if (q->offset + len < len)
+    if ((s64)q->offset < 0 || q->offset + len < len)
         return -EOVERFLOW;
+    if (len > USER_TOP)
+        return -ENOMEM;
     if (!object && (q->flags & MAP_SHARED_)) {
         object = made = object_create_anonymous(len);
         if (!made)

@@ -115,6 +115,7 @@ struct region {
 struct vm_tag_ops {
     void (*get)(void *tag);
     void (*put)(void *tag);
+    void (*written)(void *tag); /* a page of a shared mapping is about to be stored to for the first time; vm->lock held */
 };
 extern const struct vm_tag_ops *vm_tag_ops;
 
@@ -234,6 +235,19 @@ vaddr_t vm_next_page(struct vmspace *vm, vaddr_t va, vaddr_t end); /* the first 
 int vm_populate(struct vmspace *vm, vaddr_t start, u64 len, bool write) __must_check;
 /* Memory of any address space, through faults in software (for /proc/PID/cmdline). Returns bytes copied. */
 size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n);
+/* The same the other way: also where the program itself may only read, if the mapping is private (a debugger's store). */
+size_t vm_write_remote(struct vmspace *vm, vaddr_t va, const void *src, size_t n);
+
+/* ---- mapcount.c ---- */
+/*
+ * How many times each frame is mapped, in all address spaces together: a page below
+ * a table that three processes share counts three times. Takes a walk through all
+ * of them, one at a time; NULL: no memory, or the caller is being killed.
+ */
+struct map_counts;
+struct map_counts *map_counts_take(void);
+u32 map_counts_of(const struct map_counts *m, u64 frame);
+void map_counts_drop(struct map_counts *m);
 
 /* ---- counters, /proc/vmstat ---- */
 #define VM_COUNTERS(X)                                                                     \
