@@ -44,6 +44,16 @@ $(BUILD)/%.S.o: %.S Makefile kernel/arch/$(ARCH)/flags.mk | $(COMPILER_SEEN)
 	@echo "  AS      $<"
 	$(Q)$(KCC) $(KCFLAGS) -MMD -MP -c $< -o $@
 
+# What libc calls instead of the kernel: one page, mapped into every program (kernel/proc/vdso.h).
+VDSO := build/$(ARCH)/vdso.so
+$(VDSO): user/vdso/vdso.c user/vdso/vdso.ld $(wildcard user/vdso/$(ARCH)/*) kernel/proc/vdso.h Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  VDSO    $@"
+	$(Q)$(KCC) -std=gnu17 -O2 -fPIC -shared -nostdlib -fno-stack-protector $(filter-out -Wmissing-prototypes,$(WARNINGS)) -DVDSO_PROGRAM \
+		-fasynchronous-unwind-tables -Ikernel -Iuser/vdso/$(ARCH) -Wl,--hash-style=both,-soname,linux-vdso.so.1,--no-undefined \
+		-Wl,--version-script,user/vdso/$(ARCH)/vdso.map,-T,user/vdso/vdso.ld,--eh-frame-hdr,--build-id=none,-s $< -o $@
+$(BUILD)/kernel/arch/$(ARCH)/vdso.S.o: $(VDSO)
+
 # Linked twice: the table of symbols is made from the first link, and lies behind all code.
 $(BUILD)/kernel.1: $(OBJECTS) kernel/arch/$(ARCH)/kernel.ld
 	$(Q)$(LINK)

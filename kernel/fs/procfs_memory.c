@@ -1,6 +1,7 @@
 /* /proc/PID: what lies in a process's memory, and where. Each line of maps is true when it is made. */
 #include "fs/procfs.h"
 #include "lib/string.h"
+#include "proc/vdso.h"
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
@@ -45,6 +46,8 @@ static const char *region_name(struct vmspace *vm, const struct region *r, char 
 
     if (f && f->dentry && dentry_path(f->dentry, root_dentry, path, PATH_MAX) >= 0)
         return path;
+    if (r->start == SIGRETURN_ADDRESS)
+        return "[vdso]";
     if (r->flags & VM_STACK)
         return "[stack]";
     if ((r->flags & VM_HEAP) || (r->start >= vm->brk_start && r->end <= ROUND_UP(vm->brk, PAGE_SIZE)))

@@ -10,6 +10,7 @@
 #include "lib/random.h"
 #include "lib/string.h"
 #include "proc/itimer.h"
+#include "proc/vdso.h"
 #include "sys/syscall.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
@@ -19,7 +20,7 @@
 #define COUNT_MAX (ARGS_MAX / 2)
 #define HEAD_SIZE 256
 #define SCRIPT_DEPTH 4
-#define STACK_HIGHEST (USER_TOP - 16 * PAGE_SIZE) /* the page of sigreturn lies above */
+#define STACK_HIGHEST (USER_TOP - 16 * PAGE_SIZE) /* what all programs have lies above */
 #define STACK_GAP_MIN (128ul << 20)           /* mappings stay this far below, as on Linux */
 /* Where things lie is chance (norandmaps: not), of so many bits of page numbers. Stack and small mappings stay in the
  * highest GiB: one table above the last level for both is one less to copy after a fork. */
@@ -38,10 +39,9 @@ static bool norandmaps;
 
 enum auxv_type {
     AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID, AT_GID,
-    AT_EGID, AT_HWCAP = 16, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_EXECFN = 31, AT_MINSIGSTKSZ = 51
+    AT_EGID, AT_HWCAP = 16, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_EXECFN = 31, AT_SYSINFO_EHDR = 33, AT_MINSIGSTKSZ = 51
 };
 
-static struct vm_object *sigreturn_object;
 
 static struct chance chance_draw(void)
 {
@@ -60,14 +60,8 @@ static u64 pages_below(u32 chance, unsigned bits)
 
 void exec_init(void)
 {
-    struct page *p;
-
     norandmaps = bootarg("norandmaps") != NULL;
-    sigreturn_object = object_create(NULL, PAGE_SIZE, NULL);
-    if (!sigreturn_object || object_get_page(sigreturn_object, 0, &p))
-        panic("no memory for the page that signal handlers return to");
-    memcpy(page_data(p), sigreturn_code, (size_t)(sigreturn_code_end - sigreturn_code));
-    page_put(p);
+    vdso_init();
 }
 
 /* ---- arguments ---- */
@@ -338,7 +332,7 @@ static size_t make_auxv(u64 *v, const struct exec_image *image, vaddr_t random, 
         AT_HWCAP, ARCH_HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100, AT_PHDR, image->phdr, AT_PHENT, image->phent,
         AT_PHNUM, image->phnum, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->program_entry, AT_UID, c->uid,
         AT_EUID, c->euid, AT_GID, c->gid, AT_EGID, c->egid, AT_SECURE, secure, AT_RANDOM, random, AT_EXECFN, execfn,
-        AT_MINSIGSTKSZ, 1088, AT_NULL, 0,
+        AT_MINSIGSTKSZ, 1088, AT_SYSINFO_EHDR, vdso_there_is() ? VDSO_ADDRESS : 0, AT_NULL, 0,
     };
 
     memcpy(v, list, sizeof list);
@@ -390,10 +384,10 @@ static int vm_layout(struct vmspace *vm, const struct chance *chance)
                             .prot = PROT_READ | PROT_WRITE,
                             .flags = MAP_FIXED_ | MAP_GROWSDOWN_ | MAP_STACK_};
     struct map_request code = {.addr = SIGRETURN_ADDRESS,
-                               .len = PAGE_SIZE,
+                               .len = VDSO_PAGES * PAGE_SIZE,
                                .prot = PROT_READ | PROT_EXEC,
                                .flags = MAP_FIXED_,
-                               .object = sigreturn_object};
+                               .object = vdso_object()};
     s64 at;
 
     vm->as_limit = limits[RLIMIT_AS].cur;

@@ -129,7 +129,6 @@ int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info);
 int signal_take(u64 which, bool wait, struct siginfo *info);
 void signal_recalculate_locked(struct thread *t);
 void signal_tell_parent(struct process *p, int code, int status); /* CLD_*: stopped, continued */
-#define SIGRETURN_ADDRESS (USER_TOP - 2 * PAGE_SIZE) /* where exec maps the code that a handler returns to */
 /* The running thread's mask; SIGKILL and SIGSTOP are taken out. */
 void signal_mask_set(u64 mask);
 /* Sleep with another mask (sigsuspend, ppoll, pselect): installed now, the old one restored after delivery. */

@@ -4,6 +4,7 @@
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "proc/process.h"
+#include "proc/vdso.h"
 #include "vm/uaccess.h"
 #include "vm/vm.h"
 

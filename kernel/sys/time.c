@@ -1,6 +1,7 @@
 /* Time: clocks and sleeping. */
 #include "lib/string.h"
 #include "proc/itimer.h"
+#include "proc/vdso.h"
 #include "sys/misc.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -17,6 +18,7 @@ void time_init(void)
     u64 wall = arch_wallclock_ns();
 
     boot_realtime_ns = wall > arch_time_ns() ? wall - arch_time_ns() : 0;
+    vdso_set_realtime(boot_realtime_ns);
     load_init();
 }
 
@@ -137,6 +139,7 @@ static s64 set_realtime(u64 ns)
         return -EPERM;
     ahead = (s64)(ns - up - boot_realtime_ns);
     boot_realtime_ns = ns - up;
+    vdso_set_realtime(boot_realtime_ns);
     posix_timers_clock_was_set(ahead);
     waitq_wake_all(&clock_was_set);
     return 0;

@@ -209,9 +209,33 @@ static void sleeping(void)
     ok(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &t, NULL) == EINVAL, "not by the thread's own");
 }
 
+static long asked(clockid_t clock)
+{
+    struct timespec t;
+
+    syscall(SYS_clock_gettime, clock, &t);
+    return t.tv_sec * 1000000000l + t.tv_nsec;
+}
+
+/* libc's way, which need not ask the kernel, and the kernel's answer. */
+static void both_ways(void)
+{
+    static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_MONOTONIC_RAW};
+    int good = 1;
+
+    for (int i = 0; i < 1000; i++) {
+        clockid_t c = clocks[i % 4];
+        long before = asked(c), between = ns_of(c), after = asked(c);
+
+        good &= before <= between && between <= after;
+    }
+    ok(good, "the time, with and without asking the kernel");
+}
+
 int main(void)
 {
     alarm(120);
+    both_ways();
     by_cpu(ITIMER_PROF, SIGPROF, "ITIMER_PROF");
     by_cpu(ITIMER_VIRTUAL, SIGVTALRM, "ITIMER_VIRTUAL");
     created();

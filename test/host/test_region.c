@@ -252,7 +252,7 @@ static void step(void)
 
 static void random_operations_match_the_flat_model(void **state)
 {
-    static const struct vm_tag_ops ops = {tag_get, tag_put};
+    static const struct vm_tag_ops ops = {tag_get, tag_put, NULL};
 
     (void)state;
     vm_tag_ops = &ops;

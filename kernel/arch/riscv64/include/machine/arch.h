@@ -125,6 +125,11 @@ static inline void arch_cpu_relax(void)
 }
 
 extern u64 arch_tick_ns; /* length of a tick of the time register, in units of 2^-32 ns */
+static inline u64 arch_vdso_tick(void)
+{
+    return arch_tick_ns;
+}
+
 static inline u64 arch_time_ns(void)
 {
     u64 ticks;

@@ -68,6 +68,11 @@ static inline void tf_set_tls(struct trapframe *tf, u64 tls)
     tf->fs_base = tls;
 }
 
+static inline u64 arch_vdso_tick(void)
+{
+    return 0;
+}
+
 static inline void tf_restart_syscall(struct trapframe *tf)
 {
     tf->rax = tf->orig_rax;
