@@ -70,6 +70,7 @@ void arch_icache_sync_remote(u64 cpus);
 #ifndef COWSLIP_HOST
 static inline void *arch_phys_to_virt(paddr_t pa); /* through the direct map of RAM */
 static inline paddr_t arch_virt_to_phys(const void *va); /* of a direct-map address */
+static inline u64 arch_vdso_tick(void); /* of the counter that user mode reads, in units of 2^-32 ns; 0: it reads none */
 #else
 void *arch_phys_to_virt(paddr_t pa);
 paddr_t arch_virt_to_phys(const void *va);
@@ -154,7 +155,6 @@ void arch_reboot(void) __noreturn;
 void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
 void arch_backtrace(const struct trapframe *tf); /* printk, with symbols; NULL: from the caller */
 void arch_print_frame(const struct trapframe *tf);
-static inline u64 arch_vdso_tick(void); /* of the counter that user mode reads, in units of 2^-32 ns; 0: it reads none */
 void arch_early_putc(char c); /* the firmware's console: before there is a driver, and for panics */
 /* The code that a signal handler returns to: position independent, mapped into every program by exec. */
 extern const char sigreturn_code[], sigreturn_code_end[];

@@ -58,6 +58,9 @@ struct vnode_ops {
     u64 (*size)(struct vnode *v);     /* NULL: v->size */
 };
 
+/* fcntl(2)'s F_SEAL_*. */
+enum { SEAL_SEAL = 1, SEAL_SHRINK = 2, SEAL_GROW = 4, SEAL_WRITE = 8, SEAL_FUTURE_WRITE = 16, SEAL_EXEC = 32 };
+
 struct vnode {
     struct refcount refs;
     struct mutex lock;           /* RANK_VNODE */
@@ -70,6 +73,7 @@ struct vnode {
     u64 atime_ns, mtime_ns, ctime_ns, btime_ns; /* since 1970 */
     struct vm_object *object;    /* regular files: their contents; mmap uses it */
     void *priv;                  /* the file system's, or the pipe of a FIFO */
+    u32 seals;                   /* SEAL_*: what may not be done any more; lock */
     _Atomic s32 writers;         /* open for writing (> 0), or running as a program (< 0): ETXTBSY */
     struct list locks;           /* flock(2), fcntl locks: fs/lock.c */
 };

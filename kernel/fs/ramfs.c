@@ -112,8 +112,15 @@ static ssize_t write_locked(struct file *f, struct uio *u, u64 *pos)
     size_t done = 0;
     ssize_t n = 0;
 
+    if (f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE))
+        return -EPERM;
     if (f->flags & O_APPEND)
         *pos = o->size;
+    if ((f->vnode->seals & SEAL_GROW) && u->left > 0 && *pos + u->left > o->size) {
+        if (*pos >= o->size)
+            return -EPERM;
+        u->left = o->size - *pos;
+    }
     while (u->left > 0) {
         if (*pos >= SIZE_MAX_FILE) {
             n = -EFBIG;
@@ -176,8 +183,41 @@ static s64 ramfs_seek(struct file *f, s64 offset, int whence)
 static int ramfs_mmap(struct file *f, u64 offset, u64 len, bool shared, struct vm_object **object)
 {
     (void)offset, (void)len, (void)shared;
+    if (!(f->flags & O_NOATIME))
+        vnode_touch(f->vnode, true, false, false);
     object_get(*object = f->vnode->object);
     return 0;
+}
+
+/* ---- seals ---- */
+
+static s64 seals_add(struct file *f, u32 seals)
+{
+    struct vnode *v = f->vnode;
+    s64 err = 0;
+
+    if (!f->writable)
+        return -EPERM;
+    if (seals & ~(u32)(SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE | SEAL_FUTURE_WRITE | SEAL_EXEC))
+        return -EINVAL;
+    mutex_lock(&v->lock);
+    if (v->seals & SEAL_SEAL)
+        err = -EPERM;
+    else if ((seals & SEAL_WRITE) && vm_object_is_writable(v->object))
+        err = -EBUSY; /* somebody could go on writing through a mapping */
+    else
+        v->seals |= seals;
+    mutex_unlock(&v->lock);
+    return err;
+}
+
+static s64 ramfs_fcntl(struct file *f, u32 cmd, u64 arg)
+{
+    enum { F_ADD_SEALS = 1033, F_GET_SEALS = 1034 };
+
+    if (cmd == F_GET_SEALS)
+        return f->vnode->seals;
+    return cmd == F_ADD_SEALS ? seals_add(f, (u32)arg) : -EINVAL;
 }
 
 /* ---- vnodes ---- */
@@ -186,6 +226,8 @@ static int ramfs_truncate(struct vnode *v, u64 size)
 {
     if (size > SIZE_MAX_FILE)
         return -EFBIG;
+    if (((v->seals & SEAL_SHRINK) && size < v->object->size) || ((v->seals & SEAL_GROW) && size > v->object->size))
+        return -EPERM;
     object_truncate(v->object, size);
     vnode_touch(v, false, true, false);
     return 0;
@@ -217,6 +259,7 @@ static int ramfs_create_vnode(struct superblock *sb, u32 mode, u64 rdev, const c
     if ((mode & S_IFMT) == S_IFREG) {
         v->object = object_create(NULL, 0, NULL);
         v->file_ops = &file_ops;
+        v->seals = SEAL_SEAL; /* only memfd's files may get any */
     } else if ((mode & S_IFMT) == S_IFDIR) {
         v->file_ops = &ramfs_dir_ops;
     } else if ((mode & S_IFMT) == S_IFLNK) {
@@ -267,7 +310,7 @@ static s64 ramfs_dir_seek(struct file *f, s64 offset, int whence)
 }
 
 static const struct file_ops file_ops = {
-    .read = ramfs_read, .write = ramfs_write, .seek = ramfs_seek, .mmap = ramfs_mmap};
+    .read = ramfs_read, .write = ramfs_write, .seek = ramfs_seek, .mmap = ramfs_mmap, .fcntl = ramfs_fcntl};
 const struct file_ops ramfs_dir_ops = {.iterate = ramfs_iterate, .seek = ramfs_dir_seek};
 static const struct vnode_ops vnode_ops = {.create = ramfs_create_in,
                                            .readlink = ramfs_readlink,

@@ -109,6 +109,9 @@ SYSCALL(timerfd_gettime)
 /* ---- memfd: a file of a file system that is mounted nowhere ---- */
 
 #define MFD_CLOEXEC 1u
+#define MFD_ALLOW_SEALING 2u
+#define MFD_NOEXEC_SEAL 8u
+#define MFD_EXEC 16u
 #define MFD_NAME_MAX 249u
 
 static struct dentry *memfd_root;
@@ -126,12 +129,16 @@ SYSCALL(memfd_create)
     struct file *f;
     int err;
 
-    if (a[1] & ~(u64)MFD_CLOEXEC) /* no seals, no huge pages */
+    if (a[1] & ~(u64)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) /* no huge pages */
+        return -EINVAL;
+    if ((a[1] & MFD_EXEC) && (a[1] & MFD_NOEXEC_SEAL))
         return -EINVAL;
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
     for (ssize_t i = 6; i < n + 6; i++)
         name[i] = name[i] == '/' ? '_' : name[i]; /* a name in a path */
-    err = file_create_unnamed(memfd_root, name, O_RDWR, 0777, &f);
+    err = file_create_unnamed(memfd_root, name, O_RDWR, a[1] & MFD_NOEXEC_SEAL ? 0666 : 0777, &f);
+    if (!err && (a[1] & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)))
+        f->vnode->seals = a[1] & MFD_NOEXEC_SEAL ? SEAL_EXEC : 0;
     return err ? err : fd_give(f, a[1] & MFD_CLOEXEC);
 }

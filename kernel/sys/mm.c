@@ -37,7 +37,7 @@ static bool lock_limit_set(void)
 
 static s64 map_file(struct map_request *q, struct file *f)
 {
-    bool shared = q->flags & MAP_SHARED_;
+    bool shared = q->flags & MAP_SHARED_, sealed;
     s64 at;
 
     if (!f->readable)
@@ -46,10 +46,13 @@ static s64 map_file(struct map_request *q, struct file *f)
         return -EACCES;
     if (!f->ops->mmap)
         return -ENODEV;
+    sealed = f->vnode && (f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE));
+    if (sealed && shared && (q->prot & PROT_WRITE))
+        return -EPERM;
     at = f->ops->mmap(f, q->offset, ROUND_UP(q->len, PAGE_SIZE), shared, &q->object);
     if (at)
         return at;
-    if (shared && !f->writable)
+    if (shared && (!f->writable || sealed))
         q->flags |= MAP_NO_MAYWRITE_;
     q->tag = q->object ? f : NULL;
     at = vm_map(current->vm, q);

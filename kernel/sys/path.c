@@ -244,6 +244,8 @@ static s64 change_mode(struct dentry *d, u32 mode)
     struct vnode *v = d->vnode;
     s64 err = !v->sb->fixed && (c->fsuid == 0 || c->fsuid == v->uid) ? 0 : -EPERM;
 
+    if (!err && (v->seals & SEAL_EXEC) && ((v->mode ^ mode) & 0111))
+        err = -EPERM;
     if (!err) {
         if (c->fsuid != 0 && !cred_in_group(v->gid))
             mode &= ~S_ISGID;

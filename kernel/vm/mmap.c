@@ -493,3 +493,30 @@ void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last, bool copies
     mutex_unlock(&vmspaces_lock);
     vm_leave();
 }
+
+static bool maps_writable(struct vmspace *vm, const struct vm_object *o)
+{
+    const struct region *r;
+
+    for (vaddr_t va = 0; (r = region_find(vm->regions, va)); va = r->end)
+        if (r->object == o && (r->flags & VM_SHARED) && !(r->flags & VM_NO_MAYWRITE))
+            return true;
+    return false;
+}
+
+bool vm_object_is_writable(struct vm_object *o)
+{
+    struct vmspace *vm;
+    bool found = false;
+
+    vm_enter();
+    mutex_lock(&vmspaces_lock);
+    list_for_each(vm, &vmspaces, link) {
+        mutex_lock(&vm->lock);
+        found |= maps_writable(vm, o);
+        mutex_unlock(&vm->lock);
+    }
+    mutex_unlock(&vmspaces_lock);
+    vm_leave();
+    return found;
+}

@@ -263,6 +263,35 @@ static void memory_files(void)
     munmap(p, 8192);
 }
 
+static void seals(void)
+{
+    int fd = memfd_create("sealed", MFD_CLOEXEC), other;
+    char *p;
+
+    ok(fcntl(fd, F_GET_SEALS) == F_SEAL_SEAL && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == -1 && errno == EPERM, "no seals but where they were wanted");
+    close(fd);
+    fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ok(fd >= 0 && fcntl(fd, F_GET_SEALS) == 0 && ftruncate(fd, 8192) == 0, "a file that may be sealed");
+    ok(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0 && ftruncate(fd, 4096) == -1 && errno == EPERM &&
+           ftruncate(fd, 16384) == -1 && errno == EPERM && pwrite(fd, "x", 1, 8192) == -1 && errno == EPERM,
+       "it keeps its size");
+    ok(pwrite(fd, "abc", 3, 8190) == 2, "a write ends there");
+    p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ok(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == -1 && errno == EBUSY, "not while somebody could store to it");
+    munmap(p, 8192);
+    ok(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0 && pwrite(fd, "x", 1, 0) == -1 && errno == EPERM, "no writing any more");
+    ok(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM, "nor a mapping to store to");
+    ok(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == -1 && errno == EPERM, "nor a hole");
+    p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    p[0] = 'p';
+    ok(pread(fd, p + 1, 1, 0) == 1 && p[1] == 0, "a private copy may be changed");
+    munmap(p, 8192);
+    ok(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == -1 && errno == EPERM, "the last one");
+    other = memfd_create("both", 8 | 16);
+    ok(other == -1 && errno == EINVAL, "executable and not");
+    close(fd);
+}
+
 int main(void)
 {
     counters();
@@ -272,5 +301,6 @@ int main(void)
     waiting();
     many();
     memory_files();
+    seals();
     return done();
 }
