@@ -80,7 +80,7 @@ static void account_switch(struct cpu *c, struct thread *prev, struct thread *ne
 u64 sched_slice_ns(const struct thread *t)
 {
     if (t->rt_priority)
-        return t->policy == SCHED_RR ? RR_SLICE_NS : 0;
+        return t->policy == POLICY_RR ? RR_SLICE_NS : 0;
     return MAX(SLICE_NS * (u64)(20 - t->nice) / 20, SHORTEST_SLICE_NS);
 }
 
@@ -194,7 +194,7 @@ void schedule(void)
     spin_lock(&c->lock);
     c->need_resched = false;
     if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNING) {
-        bool keeps_turn = prev->rt_priority && !prev->yields && !(c->slice_over && prev->policy == SCHED_RR);
+        bool keeps_turn = prev->rt_priority && !prev->yields && !(c->slice_over && prev->policy == POLICY_RR);
 
         atomic_store(&prev->state, THREAD_RUNNABLE);
         queue_locked(c, prev, keeps_turn);

@@ -50,7 +50,7 @@ struct thread {
     u32 cpu;                   /* runs on, or ran last */
     u64 cpus_allowed;
     s32 nice;
-    u8 policy, rt_priority;    /* enum sched_policy; 1..99 for SCHED_FIFO and SCHED_RR, else 0; cpu->lock */
+    u8 policy, rt_priority;    /* enum sched_policy; 1..99 for POLICY_FIFO and POLICY_RR, else 0; cpu->lock */
     bool reset_on_fork, yields; /* yields: it gives its turn up, and does not lose it */
     vaddr_t kstack;            /* lowest address; KSTACK_SIZE bytes */
     struct trapframe *frame;   /* user threads: top of the stack */
@@ -131,7 +131,7 @@ void thread_exit(void) __noreturn;   /* the running thread ends; its reference i
 /* The running thread uses this address space from now on (NULL: none), and nothing of the old one is left on this CPU. */
 void sched_set_vm(struct vmspace *vm);
 /* Linux's numbers (sched(7)). By nice alone: the first, and two that are treated as it is. */
-enum sched_policy { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5 };
+enum sched_policy { POLICY_OTHER, POLICY_FIFO, POLICY_RR, POLICY_BATCH, POLICY_IDLE = 5 };
 #define RT_PRIORITY_MAX 99
 void sched_policy_set(struct thread *t, enum sched_policy policy, u8 rt_priority); /* it goes behind its equals */
 u64 sched_slice_ns(const struct thread *t); /* 0: as long as it likes */

@@ -153,9 +153,9 @@ struct choice {
 
 static int check(const struct choice *c)
 {
-    bool realtime = c->policy == SCHED_FIFO || c->policy == SCHED_RR;
+    bool realtime = c->policy == POLICY_FIFO || c->policy == POLICY_RR;
 
-    if (!realtime && c->policy != SCHED_OTHER && c->policy != SCHED_BATCH && c->policy != SCHED_IDLE)
+    if (!realtime && c->policy != POLICY_OTHER && c->policy != POLICY_BATCH && c->policy != POLICY_IDLE)
         return -EINVAL;
     if (realtime ? c->priority < 1 || c->priority > RT_PRIORITY_MAX : c->priority != 0)
         return -EINVAL;
@@ -322,9 +322,9 @@ SYSCALL(sched_rr_get_interval)
 
 static s64 priority_of(u64 policy, s64 realtime)
 {
-    if (policy == SCHED_FIFO || policy == SCHED_RR)
+    if (policy == POLICY_FIFO || policy == POLICY_RR)
         return realtime;
-    return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE ? 0 : -EINVAL;
+    return policy == POLICY_OTHER || policy == POLICY_BATCH || policy == POLICY_IDLE ? 0 : -EINVAL;
 }
 
 SYSCALL(sched_get_priority_max)
