@@ -46,6 +46,7 @@ enum lock_rank {
     RANK_MQUEUES = 36,    /* the names of message queues */
     RANK_VNODE = 40,      /* a vnode; parent before child, two by address with mutex_lock_nested */
     RANK_PIPE = 45,
+    RANK_SHM = 48,        /* the table of System V segments */
     RANK_EXEC = 50,
     RANK_VMSPACES = 55,   /* the list of address spaces */
     RANK_VMSPACE = 60,    /* an address space's regions and tables */

@@ -15,13 +15,15 @@
 #define CLONE_SUPPORTED                                                                                      \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD |          \
      CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_IO |  \
-     CLONE_CHILD_SETTID)
+     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND)
 
 static int check_flags(const struct clone_args *a)
 {
     if (a->flags & ~(u64)CLONE_SUPPORTED)
         return -EINVAL;
     if ((a->flags & CLONE_SIGHAND) && !(a->flags & CLONE_VM))
+        return -EINVAL;
+    if ((a->flags & CLONE_SIGHAND) && (a->flags & CLONE_CLEAR_SIGHAND))
         return -EINVAL;
     if ((a->flags & CLONE_THREAD) && !(a->flags & CLONE_SIGHAND))
         return -EINVAL;
@@ -63,6 +65,8 @@ static bool parts_copy(struct process *p, struct process *from, u64 flags)
     p->files = flags & CLONE_FILES ? from->files : file_table_copy(from->files);
     p->fs = flags & CLONE_FS ? from->fs : fs_context_copy(from->fs);
     p->actions = flags & CLONE_SIGHAND ? from->actions : signal_actions_copy(from->actions);
+    if (p->actions && (flags & CLONE_CLEAR_SIGHAND))
+        signal_actions_reset(p->actions, 0);
     if (from->exe)
         p->exe = process_exe_get(from->exe);
     if (!p->files || !p->fs || !p->actions)

@@ -259,12 +259,13 @@ static void moved(struct timer *t)
 
 void sched_move(void)
 {
+    bool on = arch_irq_save(); /* the timer must not come before the thread has left the CPU: then it would go on here */
+
     current->move_timer = (struct timer){.fn = moved};
-    preempt_disable();
     atomic_store(&current->state, THREAD_SLEEPING);
     timer_arm(&current->move_timer, arch_time_ns());
     schedule();
-    preempt_enable();
+    arch_irq_restore(on);
     timer_cancel(&current->move_timer);
 }
 

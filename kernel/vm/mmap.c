@@ -494,29 +494,40 @@ void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last, bool copies
     vm_leave();
 }
 
-static bool maps_writable(struct vmspace *vm, const struct vm_object *o)
+static u64 count_mappings(struct vmspace *vm, const struct vm_object *o, bool writable)
 {
     const struct region *r;
+    u64 n = 0;
 
     for (vaddr_t va = 0; (r = region_find(vm->regions, va)); va = r->end)
-        if (r->object == o && (r->flags & VM_SHARED) && !(r->flags & VM_NO_MAYWRITE))
-            return true;
-    return false;
+        if (r->object == o && (writable ? (r->flags & VM_SHARED) && !(r->flags & VM_NO_MAYWRITE) : r->offset == 0))
+            n++;
+    return n;
 }
 
-bool vm_object_is_writable(struct vm_object *o)
+static u64 count_all_mappings(struct vm_object *o, bool writable)
 {
     struct vmspace *vm;
-    bool found = false;
+    u64 n = 0;
 
     vm_enter();
     mutex_lock(&vmspaces_lock);
     list_for_each(vm, &vmspaces, link) {
         mutex_lock(&vm->lock);
-        found |= maps_writable(vm, o);
+        n += count_mappings(vm, o, writable);
         mutex_unlock(&vm->lock);
     }
     mutex_unlock(&vmspaces_lock);
     vm_leave();
-    return found;
+    return n;
+}
+
+bool vm_object_is_writable(struct vm_object *o)
+{
+    return count_all_mappings(o, true) > 0;
+}
+
+u64 vm_object_mappings(struct vm_object *o)
+{
+    return count_all_mappings(o, false);
 }

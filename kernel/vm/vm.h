@@ -213,8 +213,9 @@ bool vm_is_locked(struct vmspace *vm, vaddr_t start, u64 len); /* is any of it? 
  * object or a vmspace held. */
 void vm_unmap_object_range(struct vm_object *o, u64 first, u64 last, bool copies);
 
-/* May a store through some address space's mapping change the object? No lock of an object or a vmspace held. */
+/* No lock of an object or a vmspace held. May a store through some address space's mapping change the object? */
 bool vm_object_is_writable(struct vm_object *o);
+u64 vm_object_mappings(struct vm_object *o); /* regions that begin at its beginning, in all address spaces */
 
 /* Looks at the region that covers va or the first one above it. The copy holds references to object and tag; release it
  * with vm_region_release. False: none. Takes vm->lock. */

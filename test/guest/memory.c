@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "tap.h"
 
@@ -102,6 +104,34 @@ static void moving_without_unmapping(void)
     munmap(at, 4 * 4096);
 }
 
+static void segments(void)
+{
+    int id = shmget(IPC_PRIVATE, 10000, IPC_CREAT | 0600), status;
+    struct shmid_ds d;
+    char *p, *q;
+
+    ok(id >= 0 && shmctl(id, IPC_STAT, &d) == 0 && d.shm_segsz == 10000 && d.shm_nattch == 0 && d.shm_cpid == getpid(), "a System V segment");
+    p = shmat(id, NULL, 0);
+    q = shmat(id, NULL, SHM_RDONLY);
+    ok(p != (void *)-1 && q != (void *)-1 && p != q && shmctl(id, IPC_STAT, &d) == 0 && d.shm_nattch == 2, "attached twice");
+    p[5000] = 7;
+    if (fork() == 0) {
+        p[5001] = 8;
+        _exit(shmctl(id, IPC_STAT, &d) || d.shm_nattch != 4 || q[5000] != 7);
+    }
+    wait(&status);
+    ok(status == 0 && q[5001] == 8, "a child shares it");
+    ok(shmdt(q) == 0 && shmdt(q) == -1 && errno == EINVAL && shmctl(id, IPC_STAT, &d) == 0 && d.shm_nattch == 1, "detached");
+    ok(shmctl(id, IPC_RMID, NULL) == 0 && p[5000] == 7, "removed, but still here");
+    ok(shmdt(p) == 0 && shmat(id, NULL, 0) == (void *)-1, "gone");
+    id = shmget(0x0c0a51, 4096, IPC_CREAT | IPC_EXCL | 0600);
+    ok(id >= 0 && shmget(0x0c0a51, 4096, IPC_CREAT | IPC_EXCL) == -1 && errno == EEXIST && shmget(0x0c0a51, 0, 0) == id &&
+           shmget(0x0c0a51, 8192, 0) == -1 && errno == EINVAL,
+       "by its key");
+    shmctl(id, IPC_RMID, NULL);
+    ok(shmget(0x0c0a51, 4096, 0) == -1 && errno == ENOENT, "none");
+}
+
 int main(void)
 {
     zeroed();
@@ -110,5 +140,6 @@ int main(void)
     errors();
     breaks();
     moving_without_unmapping();
+    segments();
     return done();
 }

@@ -140,6 +140,27 @@ static int as_nobody(void)
     return 0;
 }
 
+/* There and back: each time the thread runs where it was sent. */
+static int from_cpu_to_cpu(void)
+{
+    cpu_set_t all, one;
+
+    if (sched_getaffinity(0, sizeof all, &all))
+        return 1;
+    for (int turn = 0; turn < 200; turn++)
+        for (int cpu = 0; cpu < 8; cpu++) {
+            if (!CPU_ISSET(cpu, &all))
+                continue;
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            if (sched_setaffinity(0, sizeof one, &one))
+                return 2;
+            if (sched_getcpu() >= 0 && sched_getcpu() != cpu)
+                return 3;
+        }
+    return 0;
+}
+
 static void in_child(int (*fn)(void), const char *what)
 {
     int status;
@@ -158,6 +179,7 @@ int main(void)
 
     alarm(120);
     calls();
+    in_child(from_cpu_to_cpu, "affinity");
     if (sched_setscheduler(0, SCHED_FIFO, &p) == 0) { /* else it is not permitted here */
         sched_setscheduler(0, SCHED_OTHER, &none);
         in_child(realtime, "a real-time policy, and what a child has of it");

@@ -22,7 +22,7 @@
     X(159, setgroups) X(160, uname) X(161, sethostname) X(162, setdomainname) X(163, getrlimit) X(164, setrlimit)     \
     X(165, getrusage) X(166, umask) X(167, prctl) X(168, getcpu) X(169, gettimeofday) X(170, settimeofday)            \
     X(172, getpid) X(173, getppid) X(174, getuid) X(175, geteuid) X(176, getgid) X(177, getegid) X(178, gettid)       \
-    X(179, sysinfo) X(180, mq_open) X(181, mq_unlink) X(182, mq_timedsend) X(183, mq_timedreceive) X(184, mq_notify) X(185, mq_getsetattr) X(214, brk) X(215, munmap) X(216, mremap) X(220, clone) X(221, execve) X(222, mmap)               \
+    X(179, sysinfo) X(180, mq_open) X(181, mq_unlink) X(182, mq_timedsend) X(183, mq_timedreceive) X(184, mq_notify) X(185, mq_getsetattr) X(194, shmget) X(195, shmctl) X(196, shmat) X(197, shmdt) X(214, brk) X(215, munmap) X(216, mremap) X(220, clone) X(221, execve) X(222, mmap)               \
     X(223, fadvise64) X(226, mprotect) X(227, msync) X(228, mlock) X(229, munlock) X(230, mlockall)                   \
     X(231, munlockall) X(232, mincore) X(233, madvise) X(240, rt_tgsigqueueinfo) X(258, riscv_hwprobe) X(259, riscv_flush_icache) X(260, wait4) \
     X(261, prlimit64) X(267, syncfs) X(274, sched_setattr) X(275, sched_getattr) X(276, renameat2) X(278, getrandom) X(279, memfd_create) X(281, execveat)        \
