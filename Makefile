@@ -139,14 +139,14 @@ BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildca
 build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
-	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static $< -o $@
+	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
 
 # What measures, in the guest and elsewhere: plain C, static.
 BENCH_PROGRAMS := $(patsubst bench/%.c,build/$(ARCH)/bench/%,$(wildcard bench/*.c))
 build/$(ARCH)/bench/%: bench/%.c bench/bench.h Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
-	$(Q)$(KCC) -std=gnu17 -O2 -g -Wall -Wextra $(WERROR) -static $< -o $@
+	$(Q)$(KCC) -std=gnu17 -O2 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
 
 # Programs for xv6's interface; each is named _NAME, as xv6's own build names them. No libc, no crt.
 XV6_CFLAGS := -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -ffreestanding -fno-builtin -fno-pic -fno-stack-protector -mcmodel=medany -mno-relax
