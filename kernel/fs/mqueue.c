@@ -22,6 +22,8 @@ struct message {
 struct queue {
     struct refcount refs;    /* files, and the name */
     struct list link;        /* queues; queues_lock */
+    bool named;              /* queues_lock */
+    u64 bytes;               /* what it may take, of its creator's RLIMIT_MSGQUEUE */
     struct mutex lock;       /* RANK_PIPE: all that follows */
     struct list messages;    /* the highest priority first, then the oldest */
     s64 maxmsg, msgsize, count;
@@ -36,8 +38,8 @@ struct queue {
 static struct superblock mqueuefs = {.type = "mqueue", .magic = 0x19800202, .dev = 18};
 static const struct vnode_ops vnode_ops = {0};
 static struct mutex queues_lock;
-static struct list queues = LIST_INIT(queues);
-static unsigned queue_count; /* with a name; queues_lock */
+static struct list queues = LIST_INIT(queues); /* also those that have lost their names */
+static unsigned queue_count; /* queues_lock */
 
 void mqueue_init(void)
 {
@@ -55,6 +57,10 @@ static void queue_put(struct queue *q)
 {
     if (!ref_put(&q->refs))
         return;
+    mutex_lock(&queues_lock);
+    list_remove(&q->link);
+    queue_count--;
+    mutex_unlock(&queues_lock);
     while (!list_empty(&q->messages)) {
         struct message *m = list_first(&q->messages, struct message, link);
 
@@ -110,9 +116,21 @@ static struct queue *find(const char *name)
     struct queue *q;
 
     list_for_each(q, &queues, link)
-        if (strcmp(q->name, name) == 0)
+        if (q->named && strcmp(q->name, name) == 0)
             return q;
     return NULL;
+}
+
+/* What all queues of this user may take. */
+static u64 bytes_of(u32 uid)
+{
+    struct queue *q;
+    u64 sum = 0;
+
+    list_for_each(q, &queues, link)
+        if (q->vnode->uid == uid)
+            sum += q->bytes;
+    return sum;
 }
 
 static int check_size(const struct mq_attr *a)
@@ -128,14 +146,19 @@ static int check_size(const struct mq_attr *a)
 static int create(const char *name, u32 mode, const struct mq_attr *attr, struct queue **out)
 {
     static const struct mq_attr usual = {.maxmsg = USUAL_MESSAGES, .msgsize = USUAL_SIZE};
+    struct process *p = current_process();
     struct queue *q;
     int err = attr ? check_size(attr) : 0;
+    u64 bytes;
 
     if (err)
         return err;
     if (queue_count >= QUEUES_MAX)
         return -ENOSPC;
     attr = attr ? attr : &usual;
+    bytes = (u64)attr->maxmsg * ((u64)attr->msgsize + sizeof(struct message));
+    if (bytes + bytes_of(p->cred.fsuid) > p->rlimit[RLIMIT_MSGQUEUE].cur)
+        return -EMFILE;
     q = kmem_zalloc(sizeof *q);
     if (q)
         q->vnode = vnode_create(&mqueuefs, &vnode_ops, S_IFREG | (mode & 0777));
@@ -143,8 +166,10 @@ static int create(const char *name, u32 mode, const struct mq_attr *attr, struct
         kmem_free(q);
         return -ENOMEM;
     }
-    q->vnode->uid = current_process()->cred.fsuid;
-    q->vnode->gid = current_process()->cred.fsgid;
+    q->vnode->uid = p->cred.fsuid;
+    q->vnode->gid = p->cred.fsgid;
+    q->bytes = bytes;
+    q->named = true;
     ref_init(&q->refs);
     mutex_init(&q->lock, "message queue", RANK_PIPE);
     list_init(&q->messages);
@@ -206,10 +231,8 @@ int mqueue_unlink(const char *name)
     q = find(name);
     if (q)
         err = me == 0 || me == q->vnode->uid ? 0 : -EACCES;
-    if (!err) {
-        list_remove(&q->link);
-        queue_count--;
-    }
+    if (!err)
+        q->named = false;
     mutex_unlock(&queues_lock);
     if (!err)
         queue_put(q);

@@ -18,7 +18,8 @@ struct mq_notify {
     u64 value;
 };
 void mqueue_init(void);
-/* name: without the slash. attr NULL: the usual size. -ENOENT, -EEXIST, -EACCES, -EINVAL, -ENOSPC, -ENOMEM */
+/* name: without the slash. attr NULL: the usual size. -ENOENT, -EEXIST, -EACCES, -EINVAL, -ENOSPC, -EMFILE
+ * (RLIMIT_MSGQUEUE), -ENOMEM */
 int mqueue_open(const char *name, u32 flags, u32 mode, const struct mq_attr *attr, struct file **out) __must_check;
 int mqueue_unlink(const char *name);
 bool mqueue_is(const struct file *f);

@@ -9,8 +9,12 @@
 #include "fs/file.h"
 #include "proc/process.h"
 
-/* Text that grows. Once memory has run out it stays as it is and failed is set. */
+/* Text that grows. Once memory has run out it stays as it is and failed is set. A file about memory is about that which the
+ * process had when it was opened (vm_id), as what it has by the time of the reading may be another program's; while it is
+ * made vm is that, with a reference, or NULL if it has gone. */
 struct text {
+    u64 vm_id;
+    struct vmspace *vm;
     char *buf;
     size_t len, size;
     bool failed;
@@ -30,12 +34,13 @@ struct proc_entry {
     enum proc_kind kind;  /* PROC_ENTRY: one of the following; else a directory of its own kind */
     bool guarded;         /* only for who may look into the process */
     bool write_unlocked;  /* written without the file's position lock: not opened for reading at the same time */
+    bool memory;          /* about an address space: text->vm, or the vm given */
     bool process_only;    /* not in /proc/PID/task/TID */
     int (*show)(struct text *t, struct process *p);                             /* a file */
     int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* NULL: of the whole process */
     int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
-    ssize_t (*read)(struct process *p, struct uio *u, u64 *pos);                /* a file that is no text; instead of show */
-    ssize_t (*write_bytes)(struct process *p, struct uio *u, u64 *pos);         /* … and is written like this */
+    ssize_t (*read)(struct vmspace *vm, struct uio *u, u64 *pos);               /* a file that is no text; instead of show */
+    ssize_t (*write_bytes)(struct vmspace *vm, struct uio *u, u64 *pos);         /* … and is written like this */
     ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
     int (*follow)(struct process *p, struct dentry **out);                      /* … and where it leads */
     const struct proc_entry *children;                                          /* a directory: ends with a NULL name */
@@ -62,10 +67,10 @@ int proc_show_mounts(struct text *t, struct process *p);
 int proc_show_cmdline(struct text *t, struct process *p), proc_show_environ(struct text *t, struct process *p);
 int proc_show_maps(struct text *t, struct process *p), proc_show_smaps(struct text *t, struct process *p);
 int proc_show_smaps_rollup(struct text *t, struct process *p);
-ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos);
-ssize_t proc_read_mem(struct process *p, struct uio *u, u64 *pos), proc_write_mem(struct process *p, struct uio *u, u64 *pos);
-ssize_t proc_read_kpagecount(struct process *p, struct uio *u, u64 *pos);
-ssize_t proc_read_kpageflags(struct process *p, struct uio *u, u64 *pos);
+ssize_t proc_read_pagemap(struct vmspace *vm, struct uio *u, u64 *pos);
+ssize_t proc_read_mem(struct vmspace *vm, struct uio *u, u64 *pos), proc_write_mem(struct vmspace *vm, struct uio *u, u64 *pos);
+ssize_t proc_read_kpagecount(struct vmspace *vm, struct uio *u, u64 *pos);
+ssize_t proc_read_kpageflags(struct vmspace *vm, struct uio *u, u64 *pos);
 
 /* ---- procfs_files.c: exe, cwd, root, descriptors ---- */
 ssize_t proc_exe_link(struct process *p, char *buf, size_t n), proc_cwd_link(struct process *p, char *buf, size_t n);

@@ -8,9 +8,9 @@
 #define NAME_COLUMN 73 /* where Linux's maps have the path */
 #define KIB (PAGE_SIZE / 1024)
 
-static int copy_range(struct text *t, struct process *p, bool environment)
+static int copy_range(struct text *t, bool environment)
 {
-    struct vmspace *vm = process_vm_get(p);
+    struct vmspace *vm = t->vm;
     char chunk[256];
     vaddr_t at, end;
 
@@ -25,18 +25,19 @@ static int copy_range(struct text *t, struct process *p, bool environment)
             break;
         at += n;
     }
-    vmspace_put(vm);
     return 0;
 }
 
 int proc_show_cmdline(struct text *t, struct process *p)
 {
-    return copy_range(t, p, false);
+    (void)p;
+    return copy_range(t, false);
 }
 
 int proc_show_environ(struct text *t, struct process *p)
 {
-    return copy_range(t, p, true);
+    (void)p;
+    return copy_range(t, true);
 }
 
 /* What the last column says; path: room for PATH_MAX. */
@@ -132,9 +133,9 @@ static void show_region_memory(struct text *t, struct vmspace *vm, const struct 
              r->flags & VM_PROMISED ? " ac" : "", r->flags & VM_WIPEONFORK ? " wf" : "");
 }
 
-static int show_regions(struct text *t, struct process *p, bool memory)
+static int show_regions(struct text *t, bool memory)
 {
-    struct vmspace *vm = process_vm_get(p);
+    struct vmspace *vm = t->vm;
     char *path = kmem_alloc(PATH_MAX);
     struct map_counts *counts = memory ? map_counts_take() : NULL;
     struct region r;
@@ -147,8 +148,6 @@ static int show_regions(struct text *t, struct process *p, bool memory)
         if (t->failed || signal_fatal_pending())
             break;
     }
-    if (vm)
-        vmspace_put(vm);
     map_counts_drop(counts);
     kmem_free(path);
     return path ? 0 : -ENOMEM;
@@ -156,12 +155,13 @@ static int show_regions(struct text *t, struct process *p, bool memory)
 
 int proc_show_smaps_rollup(struct text *t, struct process *p)
 {
-    struct vmspace *vm = process_vm_get(p);
+    struct vmspace *vm = t->vm;
     struct map_counts *counts = map_counts_take();
     vaddr_t first = 0, last = 0;
     struct usage u = {0};
     struct region r;
 
+    (void)p;
     for (vaddr_t va = 0; vm && vm_region_find(vm, va, &r); va = last = r.end) {
         first = first ? first : r.start;
         add_usage(vm, &r, counts, &u);
@@ -172,8 +172,6 @@ int proc_show_smaps_rollup(struct text *t, struct process *p)
     text_add(t, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", first, last);
     show_usage(t, &u);
     map_counts_drop(counts);
-    if (vm)
-        vmspace_put(vm);
     return 0;
 }
 
@@ -219,14 +217,9 @@ static u64 pagemap_word(void *vm, u64 i)
     return pagemap_entry(vm, i << PAGE_SHIFT, cred_is_root());
 }
 
-ssize_t proc_read_pagemap(struct process *p, struct uio *u, u64 *pos)
+ssize_t proc_read_pagemap(struct vmspace *vm, struct uio *u, u64 *pos)
 {
-    struct vmspace *vm = process_vm_get(p);
-    ssize_t n = put_words(u, pos, vm ? USER_TOP >> PAGE_SHIFT : 0, pagemap_word, vm);
-
-    if (vm)
-        vmspace_put(vm);
-    return n;
+    return put_words(u, pos, vm ? USER_TOP >> PAGE_SHIFT : 0, pagemap_word, vm);
 }
 
 /* ---- kpagecount, kpageflags: eight bytes for each frame (the same document) ---- */
@@ -288,23 +281,22 @@ static ssize_t read_frames(struct uio *u, u64 *pos, u64 (*fn)(void *counts, u64 
     return n;
 }
 
-ssize_t proc_read_kpagecount(struct process *p, struct uio *u, u64 *pos)
+ssize_t proc_read_kpagecount(struct vmspace *vm, struct uio *u, u64 *pos)
 {
-    (void)p;
+    (void)vm;
     return read_frames(u, pos, count_word);
 }
 
-ssize_t proc_read_kpageflags(struct process *p, struct uio *u, u64 *pos)
+ssize_t proc_read_kpageflags(struct vmspace *vm, struct uio *u, u64 *pos)
 {
-    (void)p;
+    (void)vm;
     return read_frames(u, pos, flags_word);
 }
 
 /* ---- mem: the bytes themselves ---- */
 
-static ssize_t copy_mem(struct process *p, struct uio *u, u64 *pos, bool write)
+static ssize_t copy_mem(struct vmspace *vm, struct uio *u, u64 *pos, bool write)
 {
-    struct vmspace *vm = process_vm_get(p);
     ssize_t done = 0;
     char chunk[512];
 
@@ -325,27 +317,27 @@ static ssize_t copy_mem(struct process *p, struct uio *u, u64 *pos, bool write)
             break;
         }
     }
-    if (vm)
-        vmspace_put(vm);
     return done;
 }
 
-ssize_t proc_read_mem(struct process *p, struct uio *u, u64 *pos)
+ssize_t proc_read_mem(struct vmspace *vm, struct uio *u, u64 *pos)
 {
-    return copy_mem(p, u, pos, false);
+    return copy_mem(vm, u, pos, false);
 }
 
-ssize_t proc_write_mem(struct process *p, struct uio *u, u64 *pos)
+ssize_t proc_write_mem(struct vmspace *vm, struct uio *u, u64 *pos)
 {
-    return copy_mem(p, u, pos, true);
+    return copy_mem(vm, u, pos, true);
 }
 
 int proc_show_maps(struct text *t, struct process *p)
 {
-    return show_regions(t, p, false);
+    (void)p;
+    return show_regions(t, false);
 }
 
 int proc_show_smaps(struct text *t, struct process *p)
 {
-    return show_regions(t, p, true);
+    (void)p;
+    return show_regions(t, true);
 }

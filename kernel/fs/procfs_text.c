@@ -6,6 +6,7 @@
 #include "fs/procfs.h"
 #include "lib/string.h"
 #include "vm/kmem.h"
+#include "vm/vm.h"
 
 #define WRITE_MAX 128
 
@@ -63,45 +64,62 @@ static int show(struct text *t, const struct proc_node *n)
     return n->entry->show ? n->entry->show(t, n->process) : -EINVAL;
 }
 
-static void text_drop(struct file *f)
+static void text_drop(struct text *t)
 {
-    struct text *t = f->priv;
+    kmem_free(t->buf);
+    t->buf = NULL;
+    t->len = t->size = 0;
+    t->failed = false;
+}
 
-    if (t)
-        kmem_free(t->buf);
-    kmem_free(t);
-    f->priv = NULL;
+/* What the open file is about, with a reference; NULL: it has gone, or this is no file about memory. */
+static struct vmspace *memory_of(struct file *f)
+{
+    const struct proc_node *n = f->vnode->priv;
+    const struct text *t = f->priv;
+    struct vmspace *vm = t->vm_id ? process_vm_get(n->process) : NULL;
+
+    if (vm && vm->id != t->vm_id) {
+        vmspace_put(vm);
+        vm = NULL;
+    }
+    return vm;
+}
+
+static void memory_put(struct vmspace *vm)
+{
+    if (vm)
+        vmspace_put(vm);
 }
 
 static int text_make(struct file *f)
 {
-    struct text *t = kmem_zalloc(sizeof *t);
+    struct text *t = f->priv;
     int err;
 
-    if (!t)
-        return -ENOMEM;
-    f->priv = t;
+    t->vm = memory_of(f);
     err = show(t, f->vnode->priv);
+    memory_put(t->vm);
+    t->vm = NULL;
     if (!err && t->failed)
         err = -ENOMEM;
     if (err)
-        text_drop(f);
+        text_drop(t);
     return err;
 }
 
 static ssize_t read_locked(struct file *f, struct uio *u, u64 *pos)
 {
-    struct text *t;
+    struct text *t = f->priv;
     size_t moved;
     int err = 0;
 
     if (*pos == 0)
-        text_drop(f); /* made anew when a reader begins again */
-    if (!f->priv)
+        text_drop(t); /* made anew when a reader begins again */
+    if (!t->buf)
         err = text_make(f);
     if (err)
         return err;
-    t = f->priv;
     if (*pos >= t->len || u->left == 0)
         return 0;
     moved = uio_put(u, t->buf + *pos, MIN(u->left, t->len - *pos));
@@ -114,8 +132,13 @@ static ssize_t proc_read(struct file *f, struct uio *u, u64 *pos)
     const struct proc_node *node = f->vnode->priv;
     ssize_t n;
 
-    if (node->kind == PROC_ENTRY && node->entry->read)
-        return node->entry->read(node->process, u, pos);
+    if (node->kind == PROC_ENTRY && node->entry->read) {
+        struct vmspace *vm = memory_of(f);
+
+        n = node->entry->read(vm, u, pos);
+        memory_put(vm);
+        return n;
+    }
     mutex_lock(&f->vnode->lock);
     n = read_locked(f, u, pos);
     mutex_unlock(&f->vnode->lock);
@@ -130,8 +153,13 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
     size_t len, taken;
     int err;
 
-    if (n->kind == PROC_ENTRY && n->entry->write_bytes)
-        return n->entry->write_bytes(n->process, u, pos);
+    if (n->kind == PROC_ENTRY && n->entry->write_bytes) {
+        struct vmspace *vm = memory_of(f);
+        ssize_t done = n->entry->write_bytes(vm, u, pos);
+
+        memory_put(vm);
+        return done;
+    }
     if (n->kind != PROC_ENTRY || !n->entry->write)
         return -EACCES;
     if (u->left >= sizeof text)
@@ -147,13 +175,18 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
     return err ? err : (ssize_t)taken;
 }
 
-static int proc_open(struct file *f, void *priv)
+/* Who may look is asked when the address space is at hand: exec takes on the rights of a program first, then its memory. */
+static int open_checked(struct file *f, struct text *t)
 {
     struct proc_node *n = f->vnode->priv;
+    struct vmspace *vm;
 
-    (void)priv;
     if (n->kind == PROC_FDINFO)
         return proc_may_look(n->process) ? 0 : -EACCES;
+    if (n->entry->memory && (vm = process_vm_get(n->process))) {
+        t->vm_id = vm->id;
+        vmspace_put(vm);
+    }
     if (n->entry->guarded && !proc_may_look(n->process))
         return -EACCES;
     if (n->entry->write_unlocked && f->readable && f->writable)
@@ -162,9 +195,32 @@ static int proc_open(struct file *f, void *priv)
     return 0;
 }
 
+static void text_free(struct text *t)
+{
+    text_drop(t);
+    kmem_free(t);
+}
+
+static int proc_open(struct file *f, void *priv)
+{
+    struct text *t = kmem_zalloc(sizeof *t);
+    int err;
+
+    (void)priv;
+    if (!t)
+        return -ENOMEM;
+    err = open_checked(f, t);
+    if (err)
+        text_free(t);
+    else
+        f->priv = t;
+    return err;
+}
+
 static void proc_release(struct file *f)
 {
-    text_drop(f);
+    if (f->priv)
+        text_free(f->priv);
 }
 
 static s64 proc_seek(struct file *f, s64 offset, int whence)

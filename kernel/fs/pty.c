@@ -3,8 +3,8 @@
  * other end. What is written to the master is typed at the terminal; what the
  * terminal shows is read from the master.
  *
- * A pty lives as long as one of its files. Its number is its place in ptys, from
- * the master's opening to its closing; then the terminal is hung up.
+ * A pty lives as long as one of its files, and as long has its number, which is its
+ * place in ptys. When the master is closed its name goes and the terminal is hung up.
  *
  * Locks: ptys_lock (RANK_PTY) for the table and the names; a master's typing (the
  * same rank) keeps its writers apart; the terminal's lock for its shown bytes and
@@ -32,7 +32,8 @@ struct pty {
     unsigned index, slaves;     /* slaves: open files of the terminal; tty.lock */
     bool master, opened;        /* the master is open; the terminal has ever been; tty.lock */
     bool locked;                /* until TIOCSPTLCK */
-    struct dentry *name;
+    struct dentry *name;        /* until the master is closed */
+    const struct vnode *node;   /* its vnode, to be compared only */
     u64 shown_head, shown_tail; /* tty.lock */
     u8 shown[SHOWN];
     struct waitq data, room;    /* the master's: something was shown, there is room for what is typed */
@@ -52,8 +53,12 @@ static struct pty *pty_of(struct tty *t)
 
 static void pty_put(struct pty *p)
 {
-    if (ref_put(&p->refs))
-        kmem_free(p);
+    if (!ref_put(&p->refs))
+        return;
+    mutex_lock(&ptys_lock);
+    ptys[p->index] = NULL;
+    mutex_unlock(&ptys_lock);
+    kmem_free(p);
 }
 
 /* ---- the terminal's driver ---- */
@@ -134,7 +139,6 @@ bool pty_get(struct tty *t)
     return alive;
 }
 
-/* priv: not used; which one it is says the node's device number. */
 static int slave_open(struct file *f, void *priv)
 {
     unsigned index = (unsigned)(f->vnode->rdev - MKDEV(PTY_MAJOR, 0));
@@ -144,7 +148,7 @@ static int slave_open(struct file *f, void *priv)
     (void)priv;
     mutex_lock(&ptys_lock);
     p = ptys[index];
-    if (p && !p->locked && pty_get(&p->tty))
+    if (p && p->node == f->vnode && !p->locked && pty_get(&p->tty)) /* else a node of one that had this number before */
         err = 0;
     mutex_unlock(&ptys_lock);
     if (err)
@@ -361,6 +365,7 @@ static int name_add(struct pty *p)
     v->uid = current_process()->cred.fsuid;
     v->gid = TTY_GROUP;
     p->name = dentry_create(devpts_root, name, (size_t)n, v);
+    p->node = v;
     vnode_put(v);
     if (!p->name)
         return -ENOMEM;
@@ -427,14 +432,13 @@ static void master_release(struct file *f)
 
     if (!p)
         return;
-    mutex_lock(&ptys_lock);
-    ptys[p->index] = NULL;
-    name_remove(p);
-    mutex_unlock(&ptys_lock);
     spin_lock(&p->tty.lock);
-    p->master = false;
+    p->master = false; /* nobody opens it any more */
     p->tty.hung_up = true;
     spin_unlock(&p->tty.lock);
+    mutex_lock(&ptys_lock);
+    name_remove(p);
+    mutex_unlock(&ptys_lock);
     waitq_wake_all(&p->tty.readable);
     waitq_wake_all(&p->shown_room);
     tty_hangup(&p->tty);

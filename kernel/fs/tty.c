@@ -104,10 +104,11 @@ void tty_input(struct tty *t, const u8 *buf, size_t n)
 
     if (n == 0)
         return;
-    spin_lock(&t->lock);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        spin_lock(&t->lock); /* anew for each: its echo may be as long as a line */
         line_input(t, buf[i], &e);
-    spin_unlock(&t->lock);
+        spin_unlock(&t->lock);
+    }
     carry_out(t, &e);
 }
 

@@ -112,7 +112,7 @@ size_t line_output(struct tty *t, const u8 *in, size_t n, u8 *out, size_t size, 
 bool line_has(const struct tty *t, u32 lflag);
 bool line_is_cc(const struct tty *t, unsigned which, u8 c);
 bool line_is_continuation(const struct tty *t, u8 c); /* of a character of UTF-8 that has begun before */
-void echo_byte(struct tty *t, u8 c);                  /* if the settings want it */
+bool echo_byte(struct tty *t, u8 c); /* if the settings want it; false: there is no room to show it */
 bool edit_character(struct tty *t, u8 c);             /* true: the byte edited the line and is done with */
 
 /* ---- tty_job.c: job control ---- */

@@ -29,7 +29,8 @@ static u8 at(const struct tty *t, u64 position)
 
 /* ---- echo ---- */
 
-static void echo_raw(struct tty *t, const char *s, size_t n)
+/* False: what shows it is full; the rest is not seen. */
+static bool echo_raw(struct tty *t, const char *s, size_t n)
 {
     u8 out[32];
     size_t made;
@@ -37,26 +38,26 @@ static void echo_raw(struct tty *t, const char *s, size_t n)
     while (n > 0) {
         size_t used = line_output(t, (const u8 *)s, n, out, sizeof out, &made);
 
-        (void)t->driver->write(t, out, made);
+        if (!t->driver->write(t, out, made))
+            return false;
         s += used;
         n -= used;
     }
+    return true;
 }
 
-static void echo_visible(struct tty *t, u8 c)
+static bool echo_visible(struct tty *t, u8 c)
 {
     char s[2] = {'^', (char)(c ^ 64)};
 
     if ((c < 32 || c == 127) && c != '\n' && c != '\t' && line_has(t, ECHOCTL))
-        echo_raw(t, s, 2);
-    else
-        echo_raw(t, (char *)&c, 1);
+        return echo_raw(t, s, 2);
+    return echo_raw(t, (char *)&c, 1);
 }
 
-void echo_byte(struct tty *t, u8 c)
+bool echo_byte(struct tty *t, u8 c)
 {
-    if (line_has(t, ECHO) || (c == '\n' && line_has(t, ECHONL)))
-        echo_visible(t, c);
+    return line_has(t, ECHO) || (c == '\n' && line_has(t, ECHONL)) ? echo_visible(t, c) : true;
 }
 
 /* ---- erasing ---- */
@@ -87,8 +88,8 @@ static void cut(struct tty *t, u64 end)
     u32 before = column_of(t, t->head), after = column_of(t, end);
 
     t->head = end;
-    for (u32 n = MIN(before - after, WIPE_MAX); n > 0; n--)
-        echo_raw(t, "\b \b", 3);
+    for (u32 n = MIN(before - after, WIPE_MAX); n > 0 && echo_raw(t, "\b \b", 3);)
+        n--;
 }
 
 /* Where the character that ends at `end` begins: at all its bytes. */
@@ -147,8 +148,8 @@ static void reprint(struct tty *t)
     echo_byte(t, t->termios.cc[VREPRINT]);
     echo_raw(t, "\n", 1);
     t->line_column = t->column;
-    for (u64 p = t->canon; p < t->head; p++)
-        echo_byte(t, at(t, p));
+    for (u64 p = t->canon; p < t->head && echo_byte(t, at(t, p));)
+        p++;
 }
 
 /* Where VERASE is DEL, backspace erases too: some terminals send it for that key. */

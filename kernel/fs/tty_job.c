@@ -118,7 +118,9 @@ static int take(struct tty *t, bool force)
         spin_unlock(&process_lock);
         return 0;
     }
-    if (p->session->sid != p->pid || p->session->tty)
+    if (READ_ONCE(t->hung_up)) /* set before the session is taken away: it does not come back */
+        err = -EIO;
+    else if (p->session->sid != p->pid || p->session->tty)
         err = -EPERM;
     else if (t->session && !(force && p->cred.euid == 0))
         err = -EPERM;

@@ -491,26 +491,35 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     current->robust_list = current->clear_child_tid = 0;
 }
 
+/* The set-id bits of a program that count: a process may have given them up (PR_SET_NO_NEW_PRIVS). */
+static u32 set_id_bits(const struct process *p, const struct vnode *v)
+{
+    return p->no_new_privs ? 0 : v->mode & (S_ISUID | S_ISGID);
+}
+
+static bool ids_will_change(const struct process *p, const struct vnode *v)
+{
+    u32 bits = set_id_bits(p, v);
+
+    return ((bits & S_ISUID) && v->uid != p->cred.euid) || ((bits & S_ISGID) && v->gid != p->cred.egid);
+}
+
 /* A program with a set-id bit runs with its owner's rights. */
 static bool take_file_ids(struct process *p, const struct vnode *v)
 {
+    bool changes = ids_will_change(p, v);
+    u32 bits = set_id_bits(p, v);
     struct cred *c = &p->cred;
-    bool changes = ((v->mode & S_ISUID) && v->uid != c->euid) || ((v->mode & S_ISGID) && v->gid != c->egid);
 
     spin_lock(&p->cred_lock);
-    if (v->mode & S_ISUID)
+    if (bits & S_ISUID)
         c->euid = v->uid;
-    if (v->mode & S_ISGID)
+    if (bits & S_ISGID)
         c->egid = v->gid;
     c->suid = c->fsuid = c->euid;
     c->sgid = c->fsgid = c->egid;
     spin_unlock(&p->cred_lock);
     return changes;
-}
-
-static bool ids_will_change(const struct process *p, const struct vnode *v)
-{
-    return ((v->mode & S_ISUID) && v->uid != p->cred.euid) || ((v->mode & S_ISGID) && v->gid != p->cred.egid);
 }
 
 /* Actions and descriptors that were shared with other processes are this one's own from now on. */
@@ -573,8 +582,8 @@ static int exec_program(const struct exec_program *program, struct trapframe *fr
     vm = try_build(personality, program, &start, &err);
     if (!vm)
         return err;
+    p->dumpable = !take_file_ids(p, program->file->vnode); /* before anybody can find the new memory: /proc/PID/mem */
     change_over(p, vm, program->file, program->args, personality);
-    p->dumpable = !take_file_ids(p, program->file->vnode);
     arch_frame_exec(frame, &start);
     current->fpu = (struct fpu_state){0};
     return 0;

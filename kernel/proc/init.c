@@ -23,6 +23,7 @@ static void set_limits(struct process *p)
     p->rlimit[RLIMIT_NICE] = p->rlimit[RLIMIT_RTPRIO] = (struct rlimit){0, 0};
     p->rlimit[RLIMIT_MEMLOCK] = (struct rlimit){8ul << 20, 8ul << 20};
     p->rlimit[RLIMIT_SIGPENDING] = (struct rlimit){4096, 4096};
+    p->rlimit[RLIMIT_MSGQUEUE] = (struct rlimit){819200, 819200};
 }
 
 static struct process *make(void)

@@ -2,7 +2,8 @@
 #include "proc/itimer.h"
 #include "vm/kmem.h"
 
-#define LOOK_AGAIN_NS 1000000ul
+#define LOOK_AGAIN_NS 1000000ul  /* pauses between two looks at a CPU clock: so long when it runs, */
+#define LOOK_SELDOM_NS 16000000ul /* and up to so long when it stands */
 
 /* ---- clocks ---- */
 
@@ -72,7 +73,9 @@ void itimer_start(struct itimer *t, u64 soonest_ns)
     left = t->deadline_ns > clock_now ? t->deadline_ns - clock_now : 0;
     if (t->clock != ITIMER_BY_THREAD)
         left /= MAX(MIN(READ_ONCE(t->process->thread_count), cpu_count), 1u);
-    timer_arm(&t->timer, now + MIN(MAX(left, LOOK_AGAIN_NS), UINT64_MAX / 2));
+    t->pause_ns = clock_now == t->looked_ns ? MIN(MAX(t->pause_ns * 2, LOOK_AGAIN_NS), LOOK_SELDOM_NS) : LOOK_AGAIN_NS;
+    t->looked_ns = clock_now;
+    timer_arm(&t->timer, now + MIN(MAX(left, t->pause_ns), UINT64_MAX / 2));
 }
 
 static void fired(struct timer *timer)

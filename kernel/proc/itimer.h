@@ -21,6 +21,7 @@ struct itimer {
     enum itimer_clock clock;
     u64 deadline_ns, interval_ns; /* by its clock; 0: off, once */
     void (*expired)(struct itimer *t); /* interrupt */
+    u64 looked_ns, pause_ns;      /* CPU clocks: what the clock showed at the last look; the pause after it */
 };
 
 enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, ITIMER_COUNT };

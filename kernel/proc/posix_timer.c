@@ -8,7 +8,8 @@
 #include "sys/syscall.h"
 #include "vm/kmem.h"
 
-#define TIMERS_MAX 4096u
+#define TIMERS_MAX 256u    /* of one process */
+#define CPU_TIMERS_MAX 16u /* of these by CPU time, which look again and again */
 #define IGNORED_NS 4000000ul /* between two expiries that nobody hears of */
 
 struct posix_timer {
@@ -73,6 +74,16 @@ static struct posix_timer *find(struct process_timers *all, s32 id)
     return NULL;
 }
 
+static bool is_full(const struct process_timers *all, enum itimer_clock clock)
+{
+    const struct posix_timer *p;
+    unsigned by_cpu = 0;
+
+    list_for_each(p, &all->posix, link)
+        by_cpu += p->timer.clock != ITIMER_BY_WALL;
+    return all->count >= TIMERS_MAX || (clock != ITIMER_BY_WALL && by_cpu >= CPU_TIMERS_MAX);
+}
+
 /* The timer with the lock held, which the caller drops; NULL: there is none, and no lock. */
 static struct posix_timer *find_and_lock(s32 id)
 {
@@ -131,9 +142,18 @@ static int target_of(const struct posix_timer_event *e, struct thread **out)
     return -EINVAL;
 }
 
-static void forget(struct posix_timer *p)
+/* No expiry is under way any more, and no signal. */
+static void quieten(struct posix_timer *p)
 {
     timer_cancel(&p->timer.timer);
+    if (atomic_load(&p->pending))
+        signal_recall_timer(p->timer.process, p->target, p->event.signo, p->id);
+    atomic_store(&p->pending, false);
+}
+
+static void forget(struct posix_timer *p)
+{
+    quieten(p);
     if (p->timer.thread)
         thread_put(p->timer.thread);
     if (p->target)
@@ -161,7 +181,7 @@ s64 posix_timer_create(enum itimer_clock clock, struct thread *thread, bool real
     if (thread)
         thread_get(p->timer.thread = thread);
     mutex_lock(&all->lock);
-    if (all->count < TIMERS_MAX) {
+    if (!is_full(all, clock)) {
         while (find(all, all->next_id))
             all->next_id = (all->next_id + 1) & INT32_MAX;
         p->id = all->next_id;
@@ -245,8 +265,7 @@ static void set(struct posix_timer *p, bool absolute, const struct itimer_settin
 {
     struct itimer *t = &p->timer;
 
-    timer_cancel(&t->timer);
-    atomic_store(&p->pending, false); /* a signal that is on its way does not start it again */
+    quieten(p);
     p->absolute = absolute;
     t->interval_ns = s->interval_ns;
     t->deadline_ns = 0;

@@ -81,6 +81,8 @@ u64 sched_slice_ns(const struct thread *t)
 {
     if (t->rt_priority)
         return t->policy == POLICY_RR ? RR_SLICE_NS : 0;
+    if (likely(t->nice == 0))
+        return SLICE_NS;
     return MAX(SLICE_NS * (u64)(20 - t->nice) / 20, SHORTEST_SLICE_NS);
 }
 
@@ -129,6 +131,7 @@ static struct thread *relief_locked(struct cpu *c)
     list_for_each(t, &c->run_queue, run_link)
         if (t->rt_priority == 0)
             return t;
+    c->realtime_since_ns = 0; /* nobody was kept waiting: from now on anew */
     return NULL;
 }
 

@@ -92,6 +92,7 @@ struct cpu {
     bool slice_over;           /* the slice has been used up */
     u64 realtime_since_ns;     /* real-time threads have had this CPU since then, and others want it; 0: they have not */
     struct list timers;        /* proc/timer.c, sorted; RANK_TIMER */
+    u64 timer_floor_ns;        /* no timer runs before: too many did */
     u64 timer_set_ns;          /* what the hardware is set for; UINT64_MAX: nothing */
     struct spinlock timer_lock;
     struct timer *timer_running; /* its callback has not returned */

@@ -342,6 +342,30 @@ int signal_send_thread(struct thread *t, int signo, const struct siginfo *info)
     return err == -ESRCH ? 0 : err;
 }
 
+void signal_recall_timer(struct process *p, struct thread *t, int signo, s32 timer_id)
+{
+    struct signal_queue *q = t ? &t->pending : &p->pending;
+    struct queued_signal *s, *mine = NULL;
+    bool others = false;
+
+    spin_lock(&p->siglock);
+    list_for_each(s, &q->queued, link) {
+        if (s->info.signo != signo)
+            continue;
+        if (s->info.from_timer && s->info.timer_id == timer_id)
+            mine = s;
+        else
+            others = true;
+    }
+    if (mine) {
+        list_remove(&mine->link);
+        kmem_free(mine);
+        if (!others)
+            q->mask &= ~SIG_BIT(signo);
+    }
+    spin_unlock(&p->siglock);
+}
+
 bool signal_send_timer(struct process *p, struct thread *t, const struct siginfo *info)
 {
     return send(p, t, info->signo, info) == 0;

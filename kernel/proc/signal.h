@@ -107,6 +107,8 @@ int signal_send_process(struct process *p, int signo, const struct siginfo *info
 int signal_send_thread(struct thread *t, int signo, const struct siginfo *info);
 /* A timer's signal is queued even if one of its number is pending. t NULL: to the process. False: it was not queued. */
 bool signal_send_timer(struct process *p, struct thread *t, const struct siginfo *info);
+/* Takes it back, if it has not been delivered: there is never more than one of a timer. */
+void signal_recall_timer(struct process *p, struct thread *t, int signo, s32 timer_id);
 void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info); /* every member; takes process_lock */
 /* A fault of the running thread: cannot be blocked or ignored (then it kills). */
 void signal_fault(int signo, int code, vaddr_t addr);

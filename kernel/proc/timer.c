@@ -1,10 +1,14 @@
 /*
  * One-shot timers, a sorted list for each CPU. A timer lives on the CPU that
  * armed it. Callbacks run in that CPU's timer interrupt with no lock held; they
- * must not take a lock that a canceller holds, as cancelling waits for them.
+ * must not take a lock that a canceller holds, as cancelling waits for them. However
+ * many are due, no more than AT_ONCE run before everything else has its turn.
  * Lock: cpu->timer_lock (RANK_TIMER).
  */
 #include "proc/sched.h"
+
+#define AT_ONCE 32u
+#define PAUSE_NS 1000000ul
 
 /*
  * The hardware is set for whatever comes first, or earlier: setting it is a call
@@ -16,7 +20,7 @@ static void timer_program_locked(struct cpu *c)
     u64 next = c->slice_end_ns ? c->slice_end_ns : UINT64_MAX;
 
     if (!list_empty(&c->timers))
-        next = MIN(next, list_first(&c->timers, struct timer, link)->deadline_ns);
+        next = MIN(next, MAX(list_first(&c->timers, struct timer, link)->deadline_ns, c->timer_floor_ns));
     if (next >= c->timer_set_ns)
         return;
     c->timer_set_ns = next;
@@ -77,13 +81,13 @@ bool timer_cancel(struct timer *t)
 }
 
 /* Takes the first timer that is due off the list; it stays `running` until its callback has returned. */
-static struct timer *timer_take_due(struct cpu *c, u64 now)
+static struct timer *timer_take_due(struct cpu *c, u64 now, bool another)
 {
     struct timer *t = NULL;
 
     spin_lock(&c->timer_lock);
     c->timer_running = NULL;
-    if (!list_empty(&c->timers))
+    if (another && !list_empty(&c->timers))
         t = list_first(&c->timers, struct timer, link);
     if (t && t->deadline_ns > now)
         t = NULL;
@@ -100,9 +104,13 @@ static struct timer *timer_take_due(struct cpu *c, u64 now)
 void timers_run(struct cpu *c)
 {
     struct timer *t;
+    unsigned n = 0;
 
-    while ((t = timer_take_due(c, arch_time_ns())))
+    while ((t = timer_take_due(c, arch_time_ns(), n < AT_ONCE))) {
         t->fn(t);
+        n++;
+    }
+    c->timer_floor_ns = n == AT_ONCE ? arch_time_ns() + PAUSE_NS : 0;
     c->timer_set_ns = UINT64_MAX; /* it has fired */
     timer_program(c);
 }

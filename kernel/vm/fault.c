@@ -73,6 +73,13 @@ static bool region_allows(const struct region *r, enum fault_access access)
     return prot & (access == FAULT_WRITE ? PROT_WRITE : PROT_EXEC);
 }
 
+/* A store that the region does not permit: to what is private and can at least be read; and nobody has been promised the
+ * page, so not where all pages are. */
+static bool may_force(const struct region *r)
+{
+    return (r->flags & VM_PROT_MASK) && !(r->flags & VM_SHARED) && ((r->flags & VM_PROMISED) || commit_mode() == 1);
+}
+
 static unsigned access_prot(enum fault_access access)
 {
     return access == FAULT_WRITE ? PROT_WRITE : access == FAULT_EXEC ? PROT_EXEC : PROT_READ;
@@ -230,7 +237,7 @@ static enum fault_result install(struct fault *f)
 }
 
 /* forced: a store that the region need not permit, if what is stored to is private. */
-static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access, bool forced)
+static inline __attribute__((always_inline)) enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access, bool forced)
 {
     enum fault_result result;
     const struct region *region = region_at(vm, va);
@@ -238,7 +245,7 @@ static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault
 
     if (!region)
         return FAULT_SEGV_MAPERR;
-    if (!region_allows(region, access) && !(forced && !(region->flags & VM_SHARED)))
+    if (!region_allows(region, access) && !(forced && may_force(region)))
         return FAULT_SEGV_ACCERR;
     f.prot = (region->flags & VM_PROT_MASK) | PROT_READ | (region->flags & VM_SHARED ? PROT_OBJECT : 0u);
     f.read_prot = (region->flags & VM_SHARED) && !region->tag ? f.prot : f.prot & ~(unsigned)PROT_WRITE;

@@ -126,6 +126,7 @@ struct region_node; /* region.c */
 
 struct vmspace {
     struct refcount refs;   /* threads' processes, and short-lived lookers */
+    u64 id;                 /* no other has ever had it */
     struct mutex lock;      /* RANK_VMSPACE */
     struct page *root;      /* PAGE_ROOT; never changes */
     struct region_node *_Atomic regions; /* persistent tree; shared with relatives until changed */

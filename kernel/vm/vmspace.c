@@ -55,6 +55,8 @@ void vm_unlock(struct vmspace *vm)
         region_tree_put(stale[--count]);
 }
 
+static u64 last_id; /* vmspaces_lock */
+
 static struct vmspace *create(void)
 {
     struct vmspace *vm = kmem_zalloc(sizeof *vm);
@@ -72,6 +74,7 @@ static struct vmspace *create(void)
     ref_init(&vm->refs);
     mutex_init(&vm->lock, "vmspace", RANK_VMSPACE);
     mutex_lock(&vmspaces_lock);
+    vm->id = ++last_id;
     list_append(&vmspaces, &vm->link);
     mutex_unlock(&vmspaces_lock);
     return vm;

@@ -53,6 +53,45 @@ static void bytes(void)
     ok(pread(fd, buf, 1, (off_t)(uintptr_t)p) == -1 && errno == EIO, "nothing is mapped there");
     shared = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ok(pwrite(fd, "x", 1, (off_t)(uintptr_t)shared) == -1 && errno == EIO && shared[0] == 0, "what others see is not forced");
+    p = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pwrite(fd, "x", 1, (off_t)(uintptr_t)p) == 1 || 1) { /* Linux stores; a page that nobody may read stays so in any case */
+        int status;
+
+        if (fork() == 0)
+            _exit(((volatile char *)p)[0] == 'x');
+        wait(&status);
+        ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "a page that is closed by mprotect stays closed");
+    }
+    close(fd);
+}
+
+/* A file that was opened is about the program of that time, not about the one that has taken its place. */
+static void after_exec(void)
+{
+    char path[64], buf[8] = "";
+    int status, fd, ready[2];
+    pid_t child;
+
+    if (pipe2(ready, O_CLOEXEC))
+        return;
+    child = fork();
+    if (child == 0) {
+        while (access("/tmp/looking-go", F_OK))
+            usleep(1000);
+        execl("/bin/sleep", "sleep", "20", NULL);
+        _exit(127);
+    }
+    snprintf(path, sizeof path, "/proc/%d/mem", child);
+    fd = open(path, O_RDWR);
+    close(ready[1]);
+    close(open("/tmp/looking-go", O_CREAT, 0600));
+    ok(fd >= 0 && read(ready[0], buf, 1) == 0, "its descriptors are closed: another program runs");
+    usleep(100000);
+    ok(pread(fd, buf, 4, (off_t)(uintptr_t)path & ~4095l) <= 0, "the memory that was looked at is gone");
+    unlink("/tmp/looking-go");
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    close(ready[0]);
     close(fd);
 }
 
@@ -160,6 +199,7 @@ int main(void)
     page = (size_t)sysconf(_SC_PAGESIZE);
     alarm(60);
     bytes();
+    after_exec();
     frames();
     file_times();
     return done();

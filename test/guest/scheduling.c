@@ -117,6 +117,27 @@ static int not_alone(void)
     return kill(hog, SIGKILL) || waitpid(hog, &status, 0) != hog ? 2 : 0;
 }
 
+/* Two of equal priority that yield to each other, for longer than real-time threads may have a CPU for themselves. */
+static int taking_turns(void)
+{
+    struct sched_param p = {.sched_priority = 20};
+    struct timespec t;
+    cpu_set_t one;
+    time_t end;
+    pid_t other;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    if (sched_setaffinity(0, sizeof one, &one) || sched_setscheduler(0, SCHED_FIFO, &p))
+        return 1;
+    other = fork();
+    for (clock_gettime(CLOCK_MONOTONIC, &t), end = t.tv_sec + 3; t.tv_sec < end; clock_gettime(CLOCK_MONOTONIC, &t))
+        sched_yield();
+    if (other == 0)
+        _exit(0);
+    return waitpid(other, NULL, 0) == other ? 0 : 2;
+}
+
 static int as_nobody(void)
 {
     struct sched_param p = {.sched_priority = 5}, none = {0};
@@ -185,6 +206,7 @@ int main(void)
         in_child(realtime, "a real-time policy, and what a child has of it");
         in_child(in_order, "threads run in the order of their priorities");
         in_child(not_alone, "a thread that never waits can be killed");
+        in_child(taking_turns, "two that yield to each other");
         in_child(as_nobody, "limits");
     }
     return done();

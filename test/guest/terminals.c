@@ -124,6 +124,21 @@ static void bytes(void)
     close(s);
 }
 
+/* A descriptor of a terminal that is gone does not lead to the one that has its number now. */
+static void of_one_before(void)
+{
+    char name[64], other[64], path[64];
+    int m = master(name, sizeof name), s = open(name, O_RDWR | O_NOCTTY), second, again;
+
+    close(m);
+    second = master(other, sizeof other);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s);
+    again = open(path, O_RDWR | O_NOCTTY);
+    ok(again == -1, "a terminal that is gone cannot be opened again");
+    close(s);
+    close(second);
+}
+
 /* In a session of its own: the controlling terminal. Exit status: the number of the first step that failed. */
 static int session(const char *name)
 {
@@ -181,6 +196,7 @@ int main(void)
     alarm(60);
     names();
     bytes();
+    of_one_before();
     control();
     return done();
 }

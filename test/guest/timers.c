@@ -158,6 +158,35 @@ static void deleted_while_pending(void)
     ok(good, "made, set and deleted, 100 times (%d signals)", (int)count);
 }
 
+/* One signal of a timer at a time, however often it is set. */
+static void set_again_and_again(void)
+{
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec v = {.it_value = {0, 1}};
+    sigset_t set, pending;
+    timer_t t;
+
+    handle(SIGUSR1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    timer_create(CLOCK_MONOTONIC, &e, &t);
+    for (int i = 0; i < 100; i++) {
+        timer_settime(t, 0, &v, NULL);
+        usleep(100);
+    }
+    usleep(10000);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    ok(count == 1, "set again and again, with its signal blocked: %d", (int)count);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    timer_settime(t, 0, &v, NULL);
+    usleep(10000);
+    timer_delete(t);
+    sigpending(&pending);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    ok(count <= 2, "deleted");
+}
+
 static void through_a_file(void)
 {
     struct signalfd_siginfo s[3];
@@ -241,6 +270,7 @@ int main(void)
     created();
     kinds();
     deleted_while_pending();
+    set_again_and_again();
     through_a_file();
     sleeping();
     return done();
