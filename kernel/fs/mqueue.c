@@ -3,6 +3,7 @@
 #include "proc/itimer.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
+#include "vm/vm.h"
 
 #define SI_MESGQ (-3)
 #define QUEUES_MAX 256u
@@ -30,6 +31,7 @@ struct queue {
     u32 receivers;           /* that sleep */
     struct waitq data, room;
     struct process *to_tell; /* with a reference: mq_notify */
+    u64 to_tell_id;          /* of its memory then: another program of it is not told */
     struct mq_notify notify;
     struct vnode *vnode;     /* owner and mode */
     char name[NAME_MAX + 1];
@@ -74,6 +76,8 @@ static void queue_put(struct queue *q)
 
 /* ---- files ---- */
 
+static const struct file_ops mqueue_ops;
+
 static unsigned mqueue_poll(struct file *f, struct poll_set *ps)
 {
     struct queue *q = f->priv;
@@ -90,16 +94,21 @@ static unsigned mqueue_poll(struct file *f, struct poll_set *ps)
     return ready;
 }
 
-/* A process that closes one of its files of a queue is not told of it any more. */
-static void mqueue_release(struct file *f)
+void mqueue_closed(struct file *f)
 {
     struct queue *q = f->priv;
 
+    if (f->ops != &mqueue_ops)
+        return;
     mutex_lock(&q->lock);
-    if (q->to_tell && q->to_tell == current_process())
+    if (q->to_tell == current_process())
         tell_nobody(q);
     mutex_unlock(&q->lock);
-    queue_put(q);
+}
+
+static void mqueue_release(struct file *f)
+{
+    queue_put(f->priv);
 }
 
 static const struct file_ops mqueue_ops = {.poll = mqueue_poll, .release = mqueue_release};
@@ -241,6 +250,16 @@ int mqueue_unlink(const char *name)
 
 /* ---- messages ---- */
 
+static u64 memory_id(struct process *p)
+{
+    struct vmspace *vm = process_vm_get(p);
+    u64 id = vm ? vm->id : 0;
+
+    if (vm)
+        vmspace_put(vm);
+    return id;
+}
+
 /* The one process that wants to know that the queue is no longer empty, if nobody waits for the message anyway. */
 static void notify(struct queue *q)
 {
@@ -250,7 +269,7 @@ static void notify(struct queue *q)
     if (!q->to_tell || q->receivers > 0)
         return;
     info.value = q->notify.value;
-    if (q->notify.how == SIGEV_SIGNAL)
+    if (q->notify.how == SIGEV_SIGNAL && memory_id(q->to_tell) == q->to_tell_id)
         signal_send_process(q->to_tell, info.signo, &info);
     tell_nobody(q);
 }
@@ -363,6 +382,7 @@ int mqueue_set_notify(struct file *f, const struct mq_notify *n)
     } else {
         tell_nobody(q);
         process_get(q->to_tell = p);
+        q->to_tell_id = memory_id(p);
         q->notify = *n;
     }
     mutex_unlock(&q->lock);

@@ -23,6 +23,7 @@ void mqueue_init(void);
 int mqueue_open(const char *name, u32 flags, u32 mode, const struct mq_attr *attr, struct file **out) __must_check;
 int mqueue_unlink(const char *name);
 bool mqueue_is(const struct file *f);
+void mqueue_closed(struct file *f); /* one of the running process's descriptors of it is closed: it is not told any more */
 /* deadline: ns since boot. The file's permission and O_NONBLOCK are heeded. 0 or bytes; -EMSGSIZE, -EAGAIN, -ETIMEDOUT, … */
 s64 mqueue_send(struct file *f, vaddr_t text, size_t n, u32 priority, u64 deadline);
 s64 mqueue_receive(struct file *f, vaddr_t text, size_t n, u32 *priority, u64 deadline);

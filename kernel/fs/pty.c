@@ -207,32 +207,38 @@ static size_t take_shown(struct pty *p, u8 *buf, size_t n)
     return n;
 }
 
-static ssize_t master_read(struct file *f, struct uio *u, u64 *pos)
+/* What there is, up to what is wanted. */
+static ssize_t put_shown(struct pty *p, struct uio *u)
 {
-    struct pty *p = f->priv;
+    size_t done = 0, n, moved;
     u8 buf[PIECE];
-    size_t done = 0, n = 1;
-    int err = 0;
 
-    (void)pos;
-    if (u->left == 0)
-        return 0;
-    if (!has_shown(p) && is_deserted(p))
-        return -EIO;
-    if (!has_shown(p))
-        err = f->flags & O_NONBLOCK ? -EAGAIN
-              : wait_event(&p->data, has_shown(p) || is_deserted(p), SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    while (!err && u->left > 0 && n > 0) {
-        size_t moved;
-
-        n = take_shown(p, buf, MIN(u->left, sizeof buf));
+    while (u->left > 0 && (n = take_shown(p, buf, MIN(u->left, sizeof buf)))) {
         moved = uio_put(u, buf, n);
         done += moved;
         if (moved < n)
-            err = -EFAULT;
+            return done ? (ssize_t)done : -EFAULT;
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t master_read(struct file *f, struct uio *u, u64 *pos)
+{
+    struct pty *p = f->priv;
+    ssize_t n = 0;
+    int err = 0;
+
+    (void)pos;
+    while (u->left > 0 && n == 0 && !err) { /* again if another reader was faster */
+        n = put_shown(p, u);
+        if (n == 0 && is_deserted(p))
+            err = -EIO;
+        else if (n == 0)
+            err = f->flags & O_NONBLOCK ? -EAGAIN
+                  : wait_event(&p->data, has_shown(p) || is_deserted(p), SLEEP_INTERRUPTIBLE, UINT64_MAX);
     }
     waitq_wake_all(&p->shown_room);
-    return done ? (ssize_t)done : err ? err : is_deserted(p) ? -EIO : -EAGAIN;
+    return err ? err : n;
 }
 
 /* A piece, as much as there is room for; 0: none. */
@@ -317,8 +323,8 @@ static int signal_group(struct pty *p, u64 signo)
 {
     u32 group = tty_foreground(&p->tty);
 
-    if (signo == 0 || signo > SIG_COUNT)
-        return -EINVAL;
+    if (signo != SIGINT && signo != SIGQUIT && signo != SIGTSTP)
+        return -EINVAL; /* what could be typed */
     if (group)
         signal_send_pgrp(group, (int)signo, NULL);
     return 0;

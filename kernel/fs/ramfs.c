@@ -201,6 +201,8 @@ static s64 seals_add(struct file *f, u32 seals)
     if (seals & ~(u32)(SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE | SEAL_FUTURE_WRITE | SEAL_EXEC))
         return -EINVAL;
     mutex_lock(&v->lock);
+    if ((seals & SEAL_EXEC) && (v->mode & 0111))
+        seals |= SEAL_SHRINK | SEAL_GROW | SEAL_WRITE | SEAL_FUTURE_WRITE; /* a program that stays as it is */
     if (v->seals & SEAL_SEAL)
         err = -EPERM;
     else if ((seals & SEAL_WRITE) && vm_object_is_writable(v->object))

@@ -7,6 +7,7 @@
  * array's contents; an array with more than one table is never changed.
  */
 #include "fs/file.h"
+#include "fs/mqueue.h"
 #include "lib/string.h"
 #include "proc/process.h"
 #include "vm/kmem.h"
@@ -246,6 +247,7 @@ int fd_close(int fd)
     if (!f)
         return -EBADF;
     file_locks_drop(f, current_process());
+    mqueue_closed(f);
     file_put(f);
     return 0;
 }

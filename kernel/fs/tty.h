@@ -148,5 +148,5 @@ s64 tty_ioctl_settings(struct tty *t, u32 cmd, u64 arg); /* those that both ends
 /* ---- pty.c ---- */
 void pty_init(void); /* /dev/ptmx, and /dev/pts */
 #define PTY_MAJOR 136u
-bool pty_get(struct tty *t); /* process_lock held: an open file of the slave more; false: it is going away */
+bool pty_get(struct tty *t); /* an open file of the slave more; false: it is going away. ptys_lock, or process_lock and a session's */
 extern const struct file_ops pty_slave_ops;

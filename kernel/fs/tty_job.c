@@ -86,6 +86,7 @@ void tty_hangup(struct tty *t)
 {
     struct process *leader = NULL;
     u32 group, sid = 0;
+    bool apart;
 
     spin_lock(&process_lock);
     group = t->foreground;
@@ -98,13 +99,14 @@ void tty_hangup(struct tty *t)
     spin_unlock(&process_lock);
     if (sid)
         leader = process_find(sid);
-    if (leader) {
+    apart = leader && leader->pgid != group;
+    if (apart) {
         signal_send_process(leader, SIGHUP, NULL);
         signal_send_process(leader, SIGCONT, NULL);
-        process_put(leader);
     }
-    if (group != sid)
-        tell_group(group);
+    if (leader)
+        process_put(leader);
+    tell_group(group);
 }
 
 /* A session leader without a terminal gets this one, if it is free (or root insists). */

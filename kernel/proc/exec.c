@@ -582,7 +582,7 @@ static int exec_program(const struct exec_program *program, struct trapframe *fr
     vm = try_build(personality, program, &start, &err);
     if (!vm)
         return err;
-    p->dumpable = !take_file_ids(p, program->file->vnode); /* before anybody can find the new memory: /proc/PID/mem */
+    p->dumpable = !take_file_ids(p, program->file->vnode) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */
     change_over(p, vm, program->file, program->args, personality);
     arch_frame_exec(frame, &start);
     current->fpu = (struct fpu_state){0};

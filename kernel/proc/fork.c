@@ -148,7 +148,9 @@ static struct thread *thread_copy(const struct clone_args *a, const struct trapf
         tf_set_tls(t->frame, a->tls);
     t->cpus_allowed = current->cpus_allowed;
     t->nice = current->nice;
-    if (!current->reset_on_fork) {
+    if (current->reset_on_fork) {
+        t->nice = MAX(t->nice, 0);
+    } else {
         t->policy = current->policy;
         t->rt_priority = current->rt_priority;
     }

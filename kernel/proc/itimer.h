@@ -8,7 +8,7 @@
  *
  * All of a process's timers are made when the first is wanted. Lock:
  * process_timers.lock (RANK_PROC_MUTEX) for settings; an expiry is an interrupt
- * and takes no lock, so settings are changed when the timer has been cancelled.
+ * and does not take it, so settings are changed when the timer has been cancelled.
  */
 #pragma once
 #include "proc/process.h"

@@ -1,7 +1,8 @@
 /*
  * Timers of timer_create(2). One that has expired is armed again when its signal
  * is delivered; what has gone by meanwhile is its overrun. So however short the
- * interval, there is one interrupt for each signal.
+ * interval, there is one expiry for each signal; where the signal is ignored, one
+ * each IGNORED_NS.
  */
 #include "lib/errno.h"
 #include "proc/itimer.h"
@@ -58,7 +59,9 @@ static u64 forward(struct itimer *t)
     if (t->interval_ns == 0 || now < t->deadline_ns)
         return 0;
     periods = (now - t->deadline_ns) / t->interval_ns;
-    t->deadline_ns += (periods + 1) * t->interval_ns;
+    if (__builtin_add_overflow(t->deadline_ns, periods * t->interval_ns, &t->deadline_ns) ||
+        __builtin_add_overflow(t->deadline_ns, t->interval_ns, &t->deadline_ns))
+        t->interval_ns = t->deadline_ns = 0; /* later than the end of time */
     return periods;
 }
 

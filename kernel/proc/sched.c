@@ -69,6 +69,7 @@ static void account_switch(struct cpu *c, struct thread *prev, struct thread *ne
         c->idle_ns += spent;
     else {
         prev->stime_ns += spent;
+        prev->last_ns = now; /* who looks from outside does not count it twice */
         c->system_ns += spent;
     }
     next->last_ns = now;

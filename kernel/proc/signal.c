@@ -115,7 +115,9 @@ void signal_queue_flush(struct signal_queue *q, u64 which)
 
     q->mask &= ~which;
     list_for_each_safe(s, next, &q->queued, link)
-        if (which & SIG_BIT(s->info.signo)) {
+        if ((which & SIG_BIT(s->info.signo)) && s->info.from_timer) {
+            q->mask |= SIG_BIT(s->info.signo); /* it is ignored when it is delivered, so that its timer goes on */
+        } else if (which & SIG_BIT(s->info.signo)) {
             list_remove(&s->link);
             kmem_free(s);
         }
@@ -123,7 +125,13 @@ void signal_queue_flush(struct signal_queue *q, u64 which)
 
 void signal_queue_clear(struct signal_queue *q)
 {
-    signal_queue_flush(q, ~0ul);
+    struct queued_signal *s, *next;
+
+    q->mask = 0;
+    list_for_each_safe(s, next, &q->queued, link) {
+        list_remove(&s->link);
+        kmem_free(s);
+    }
 }
 
 static unsigned queue_length(const struct signal_queue *q)

@@ -59,6 +59,8 @@ static s64 set_ids(bool group, u32 real, u32 effective, u32 saved)
 
     if (!cred_is_root() && !(is_mine(i, real) && is_mine(i, effective) && is_mine(i, saved)))
         return -EPERM;
+    if ((effective != KEEP && effective != *i.effective) || *i.fs != *i.effective)
+        current_process()->dumpable = false; /* it knows what others of its new user are not to see: prctl(2) */
     spin_lock(&current_process()->cred_lock);
     *i.real = real == KEEP ? *i.real : real;
     *i.effective = effective == KEEP ? *i.effective : effective;
@@ -138,6 +140,8 @@ static s64 set_fs(bool group, u32 id)
 
     if (id != KEEP && (cred_is_root() || id == old || is_mine(i, id)))
         *i.fs = id;
+    if (*i.fs != old)
+        current_process()->dumpable = false;
     return old;
 }
 

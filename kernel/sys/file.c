@@ -535,10 +535,14 @@ static s64 allocate(struct file *f, u32 mode, s64 offset, s64 len)
         return -EFBIG;
     if (mode & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE))
         return -EOPNOTSUPP;
-    if ((mode & FALLOC_PUNCH_HOLE) && (f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)))
-        return -EPERM;
-    if (mode & FALLOC_PUNCH_HOLE)
-        return mode & FALLOC_KEEP_SIZE ? punch(f, (u64)offset, (u64)end) : -EOPNOTSUPP;
+    if (mode & FALLOC_PUNCH_HOLE) {
+        if (!(mode & FALLOC_KEEP_SIZE))
+            return -EOPNOTSUPP;
+        mutex_lock(&f->vnode->lock);
+        end = f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE) ? -EPERM : punch(f, (u64)offset, (u64)end);
+        mutex_unlock(&f->vnode->lock);
+        return end;
+    }
     if (!(mode & FALLOC_KEEP_SIZE) && (u64)end > f->vnode->object->size)
         return set_size(f->vnode, end);
     return 0; /* pages come when they are written: memory is not promised */

@@ -35,18 +35,12 @@ static bool lock_limit_set(void)
     return limit > 0;
 }
 
-static s64 map_file(struct map_request *q, struct file *f)
+/* The mapping itself. A file's seals do not change between the test and the mapping that it permits: v->lock. */
+static s64 map_object(struct map_request *q, struct file *f)
 {
-    bool shared = q->flags & MAP_SHARED_, sealed;
+    bool shared = q->flags & MAP_SHARED_, sealed = f->vnode && (f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE));
     s64 at;
 
-    if (!f->readable)
-        return -EACCES;
-    if (shared && (q->prot & PROT_WRITE) && !f->writable)
-        return -EACCES;
-    if (!f->ops->mmap)
-        return -ENODEV;
-    sealed = f->vnode && (f->vnode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE));
     if (sealed && shared && (q->prot & PROT_WRITE))
         return -EPERM;
     at = f->ops->mmap(f, q->offset, ROUND_UP(q->len, PAGE_SIZE), shared, &q->object);
@@ -55,9 +49,30 @@ static s64 map_file(struct map_request *q, struct file *f)
     if (shared && (!f->writable || sealed))
         q->flags |= MAP_NO_MAYWRITE_;
     q->tag = q->object ? f : NULL;
-    at = vm_map(current->vm, q);
+    at = vm_map_only(current->vm, q);
     if (q->object)
         object_put(q->object);
+    return at;
+}
+
+static s64 map_file(struct map_request *q, struct file *f)
+{
+    bool shared = q->flags & MAP_SHARED_;
+    s64 at;
+
+    if (!f->readable)
+        return -EACCES;
+    if (shared && (q->prot & PROT_WRITE) && !f->writable)
+        return -EACCES;
+    if (!f->ops->mmap)
+        return -ENODEV;
+    if (shared && f->vnode)
+        mutex_lock(&f->vnode->lock);
+    at = map_object(q, f);
+    if (shared && f->vnode)
+        mutex_unlock(&f->vnode->lock);
+    if (at >= 0)
+        vm_map_populate(current->vm, q, (vaddr_t)at);
     return at;
 }
 

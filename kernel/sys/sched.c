@@ -18,6 +18,14 @@ static struct thread *target(u64 tid)
     return thread_find(tid ? (u32)tid : current->tid);
 }
 
+/* May the caller change how t is scheduled? */
+static bool is_ours(const struct thread *t)
+{
+    const struct cred *me = &current_process()->cred, *its = &t->process->cred;
+
+    return me->euid == 0 || me->euid == its->euid || me->euid == its->uid;
+}
+
 SYSCALL(sched_getaffinity)
 {
     struct thread *t = target(a[0]);
@@ -43,8 +51,15 @@ SYSCALL(sched_setaffinity)
     if (!mask)
         return -EINVAL;
     t = target(a[0]);
-    if (!t)
+    if (!t || !t->process) {
+        if (t)
+            thread_put(t);
         return -ESRCH;
+    }
+    if (!is_ours(t)) {
+        thread_put(t);
+        return -EPERM;
+    }
     t->cpus_allowed = mask;
     while (t == current && !(mask >> READ_ONCE(t->cpu) & 1))
         sched_move();
@@ -165,12 +180,11 @@ static int check(const struct choice *c)
 /* Root may do anything; others no more than their limit, to what is theirs. */
 static int may_set(struct thread *t, const struct choice *c)
 {
-    const struct cred *me = &current_process()->cred, *its = &t->process->cred;
     u64 limit = t->process->rlimit[RLIMIT_RTPRIO].cur;
 
     if (cred_is_root())
         return 0;
-    if (me->euid != its->euid && me->euid != its->uid)
+    if (!is_ours(t))
         return -EPERM;
     if (c->priority > t->rt_priority && (u64)c->priority > limit)
         return -EPERM;

@@ -140,7 +140,7 @@ SYSCALL(shmat)
     u32 flags = (u32)a[2], what = flags & SHM_RDONLY ? 4 : 6;
     struct map_request q = {.addr = flags & SHM_RND ? ROUND_DOWN(a[1], PAGE_SIZE) : a[1],
                             .prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0),
-                            .flags = MAP_SHARED_ | (flags & SHM_RDONLY ? MAP_NO_MAYWRITE_ : 0)};
+                            .flags = MAP_SHARED_ | MAP_SEGMENT_ | (flags & SHM_RDONLY ? MAP_NO_MAYWRITE_ : 0)};
     struct segment *s;
     s64 at;
 
@@ -164,13 +164,16 @@ SYSCALL(shmat)
     return at == -EEXIST ? -EINVAL : at;
 }
 
-/* The segment whose object this is; locked. */
-static struct segment *find_object(const struct vm_object *o)
+/* The segment whose object this is, if it has not been removed. */
+static void note_detached(const struct vm_object *o)
 {
-    for (struct segment *s = segments; o && s < segments + SEGMENTS_MAX; s++)
-        if (s->object == o)
-            return s;
-    return NULL;
+    mutex_lock(&segments_lock);
+    for (struct segment *s = segments; s < segments + SEGMENTS_MAX; s++)
+        if (s->object == o) {
+            s->dtime = now();
+            s->last = current_process()->pid;
+        }
+    mutex_unlock(&segments_lock);
 }
 
 /* All of one mapping, also where its parts have different permissions now. */
@@ -184,11 +187,11 @@ SYSCALL(shmdt)
     if (va % PAGE_SIZE)
         return -EINVAL;
     while (vm_region_find(current->vm, va, &r)) {
-        bool part = r.object && (r.flags & VM_SHARED) && !r.tag && r.start - r.offset == a[0] && (!object || r.object == object) &&
+        bool part = (r.flags & VM_SEGMENT) && r.start - r.offset == a[0] && (!object || r.object == object) &&
                     (object || r.start == a[0]);
 
-        if (part)
-            object = r.object;
+        if (part && !object)
+            note_detached(object = r.object);
         vm_region_release(&r);
         if (!part)
             break;
@@ -197,12 +200,6 @@ SYSCALL(shmdt)
             return err;
         va = r.end;
     }
-    mutex_lock(&segments_lock);
-    if (!err && find_object(object)) {
-        find_object(object)->dtime = now();
-        find_object(object)->last = current_process()->pid;
-    }
-    mutex_unlock(&segments_lock);
     return err;
 }
 

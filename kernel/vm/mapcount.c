@@ -4,7 +4,6 @@
  * several address spaces share, an entry is several mappings.
  */
 #include "proc/signal.h"
-#include "vm/check.h"
 #include "vm/kmem.h"
 #include "vm/table.h"
 #include "vm/vmspace.h"
@@ -37,6 +36,7 @@ static void add_below(struct map_counts *m, struct page *table, unsigned level)
     const pte_t *slots = page_data(table);
     unsigned user = level == PT_LEVELS - 1 ? pt_index(USER_TOP - 1, level) + 1 : PT_ENTRIES;
 
+    m->failed |= signal_fatal_pending();
     for (unsigned i = 0; i < user && !m->failed; i++) {
         pte_t e = pte_load(&slots[i]);
 
@@ -49,27 +49,37 @@ static void add_below(struct map_counts *m, struct page *table, unsigned level)
     }
 }
 
+/* The next address space of the list, with a reference; vm's is dropped. NULL: the end. The list is free in between, as
+ * fork and exit need it. */
+static struct vmspace *next_space(struct vmspace *vm)
+{
+    struct vmspace *next = NULL;
+    struct list *at;
+
+    mutex_lock(&vmspaces_lock);
+    for (at = vm ? vm->link.next : vmspaces.next; at != &vmspaces && !next; at = at->next)
+        if (ref_get_unless_zero(&list_entry(at, struct vmspace, link)->refs)) /* else it is being taken down */
+            next = list_entry(at, struct vmspace, link);
+    mutex_unlock(&vmspaces_lock);
+    if (vm)
+        vmspace_put(vm);
+    return next;
+}
+
 struct map_counts *map_counts_take(void)
 {
     u64 chunks = (page_last - page_first) / PER_CHUNK + 1;
     struct map_counts *m = kmem_zalloc(sizeof *m + chunks * sizeof m->chunk[0]);
-    struct vmspace *vm;
 
     if (!m)
         return NULL;
     m->chunks = chunks;
-    vm_enter();
-    mutex_lock(&vmspaces_lock);
-    list_for_each(vm, &vmspaces, link) {
-        mutex_lock(&vm->lock);
-        add_below(m, vm->root, PT_LEVELS - 1);
-        mutex_unlock(&vm->lock);
-        if (m->failed || signal_fatal_pending())
-            break;
+    for (struct vmspace *vm = next_space(NULL); vm; vm = next_space(vm)) {
+        vm_lock(vm);
+        if (!m->failed)
+            add_below(m, vm->root, PT_LEVELS - 1);
+        vm_unlock(vm);
     }
-    m->failed |= signal_fatal_pending();
-    mutex_unlock(&vmspaces_lock);
-    vm_leave();
     if (!m->failed)
         return m;
     map_counts_drop(m);

@@ -158,6 +158,8 @@ static unsigned request_flags(const struct map_request *q)
         flags |= VM_NO_MAYWRITE;
     if (q->flags & MAP_LOCKED_)
         flags |= VM_LOCKED;
+    if (q->flags & MAP_SEGMENT_)
+        flags |= VM_SEGMENT;
     return flags;
 }
 
@@ -209,9 +211,9 @@ static s64 map_locked(struct vmspace *vm, const struct map_request *q, struct vm
 }
 
 /* Faults the pages in; errors are nobody's business (mmap(2): MAP_POPULATE may fall short). */
-static void populate(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot)
+static void populate(struct vmspace *vm, vaddr_t start, u64 len, bool write)
 {
-    enum fault_access access = prot & PROT_WRITE ? FAULT_WRITE : FAULT_READ;
+    enum fault_access access = write ? FAULT_WRITE : FAULT_READ;
 
     for (vaddr_t va = start; va < start + len; va += PAGE_SIZE)
         if (vm_fault_wholly(vm, va, access) != FAULT_DONE || signal_fatal_pending())
@@ -238,11 +240,10 @@ int vm_populate(struct vmspace *vm, vaddr_t start, u64 len, bool write)
     return 0;
 }
 
-s64 vm_map(struct vmspace *vm, const struct map_request *q)
+s64 vm_map_only(struct vmspace *vm, const struct map_request *q)
 {
     u64 len = ROUND_UP(q->len, PAGE_SIZE);
     struct vm_object *object = q->object, *made = NULL;
-    bool present = q->flags & (MAP_POPULATE_ | MAP_LOCKED_);
     s64 at;
 
     if (q->len == 0 || q->offset % PAGE_SIZE)
@@ -260,12 +261,26 @@ s64 vm_map(struct vmspace *vm, const struct map_request *q)
     }
     vm_lock(vm);
     at = map_locked(vm, q, object, len);
-    present |= (vm->lock_future & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
     vm_unlock(vm);
     if (made)
         object_put(made);
-    if (at >= 0 && present && q->prot)
-        populate(vm, (vaddr_t)at, len, q->prot);
+    return at;
+}
+
+void vm_map_populate(struct vmspace *vm, const struct map_request *q, vaddr_t at)
+{
+    bool future = (READ_ONCE(vm->lock_future) & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+
+    if (q->prot && (future || (q->flags & (MAP_POPULATE_ | MAP_LOCKED_))))
+        populate(vm, at, ROUND_UP(q->len, PAGE_SIZE), (q->prot & PROT_WRITE) && !(q->flags & MAP_SHARED_));
+}
+
+s64 vm_map(struct vmspace *vm, const struct map_request *q)
+{
+    s64 at = vm_map_only(vm, q);
+
+    if (at >= 0)
+        vm_map_populate(vm, q, (vaddr_t)at);
     return at;
 }
 
@@ -378,7 +393,7 @@ vaddr_t vm_brk(struct vmspace *vm, vaddr_t new_brk)
     present = vm->lock_future == VM_LOCKED && to > from && result == new_brk;
     vm_unlock(vm);
     if (present)
-        populate(vm, from, to - from, PROT_WRITE);
+        populate(vm, from, to - from, true);
     return result;
 }
 

@@ -99,6 +99,7 @@ enum region_flags {
     VM_WIPEONFORK = 1024, /* a forked child has it empty; private anonymous only */
     VM_LOCKED = 2048,     /* mlock.c */
     VM_LOCKONFAULT = 4096,
+    VM_SEGMENT = 8192,    /* of System V shared memory: what shmdt takes away */
     VM_PROMISED = 256,    /* private, and writable now or once: its pages are promised (commit.h) */
 };
 
@@ -182,6 +183,7 @@ enum map_flags {
     MAP_STACK_ = 16,
     MAP_POPULATE_ = 32,
     MAP_NO_MAYWRITE_ = 64,
+    MAP_SEGMENT_ = 256,
     MAP_LOCKED_ = 128, /* -EAGAIN beyond lock_limit */
 };
 struct map_request {
@@ -194,6 +196,9 @@ struct map_request {
 };
 /* The address, or -EINVAL, -ENOMEM, -EEXIST, -EOVERFLOW as mmap(2). */
 s64 vm_map(struct vmspace *vm, const struct map_request *r);
+/* Its two steps: the second brings pages in, as far as that goes, if the request or MCL_FUTURE says so. */
+s64 vm_map_only(struct vmspace *vm, const struct map_request *r);
+void vm_map_populate(struct vmspace *vm, const struct map_request *r, vaddr_t at);
 int vm_unmap(struct vmspace *vm, vaddr_t start, u64 len);                  /* munmap(2) */
 int vm_protect(struct vmspace *vm, vaddr_t start, u64 len, unsigned prot); /* mprotect(2) */
 s64 vm_remap(struct vmspace *vm, vaddr_t old, u64 old_len, u64 new_len, unsigned flags, vaddr_t new_addr); /* mremap(2), Linux's flags */
