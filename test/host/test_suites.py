@@ -40,12 +40,14 @@ class Output(unittest.TestCase):
     def test_a_difference_in_either_direction_is_wrong(self):
         expected = {"a 1 x": "pass", "a 2 y": "fail", "a 3 z": "pass"}
         self.assertEqual(suite.compare(expected, dict(expected)), [])
+        self.assertEqual(suite.compare({"a": "fail|timeout"}, {"a": "timeout"}), [])
+        self.assertEqual(len(suite.compare({"a": "fail|timeout"}, {"a": "pass"})), 1)
         self.assertEqual(len(suite.compare(expected, {"a 1 x": "fail", "a 2 y": "pass", "a 4 new": "pass"})), 4)
 
     def test_what_does_not_pass_has_a_reason(self):
         for name in suites.SUITES:
             expected = suite.read_expected(name)
-            self.assertGreater(len(expected), 50)
+            self.assertGreater(len(expected), 40)
             for line in suite.expected_file(name).read_text().splitlines():
                 self.assertTrue(line.startswith("pass") or "  # " in line, line)
 
