@@ -200,7 +200,8 @@ def differs(expected: Results, key: str, value: Optional[str]) -> bool:
 
 
 def compare(expected: Results, got: Results) -> List[str]:
-    wrong = [f"{key}: {got.get(key, 'is missing')}, expected {value}" for key, value in expected.items() if differs(expected, key, got.get(key))]
+    wrong = [f"{key}: {got.get(key, 'is missing')}, expected {value}" for key, value in expected.items()
+             if differs(expected, key, got.get(key))]
     return wrong + [f"{key}: {value}, and nothing is expected of it" for key, value in got.items() if key not in expected]
 
 

@@ -14,7 +14,7 @@ TAKE = [f"{SELFTESTS}/mm", f"{SELFTESTS}/nolibc", f"{SELFTESTS}/kselftest.h", f"
 
 # How to run a program. on-fault-limit: whoever has all rights has no limit. page-types is a tool, of which
 # pages.sh asks what it must know.
-HOW = {"on-fault-limit": "timeout 60 su -s /suite/on-fault-limit nobody",
+HOW = {"on-fault-limit": "timeout 240 su -s /suite/on-fault-limit nobody",
        "page-types": "sh /suite/pages.sh"}
 
 
@@ -105,8 +105,8 @@ def compiled(name: str, programs: Programs, tree: Path) -> List[Path]:
 
 def prepare(name: str, programs: Programs) -> suite.Guest:
     files = compiled(name, programs, source())
-    script = "".join(f"echo '@@ {p.name}'; cd /suite; {HOW.get(p.name, f'timeout 60 ./{p.name}')} 2>&1; echo '@@ end'\n" for p in files)
-    return suite.Guest([*[f"{p}:/suite/{p.name}" for p in files], f"{TOP / 'test/suites/pages.sh'}:/suite/pages.sh"], script)
+    script = "".join(f"echo '@@ {p.name}'; cd /suite; {HOW.get(p.name, f'timeout 240 ./{p.name}')} 2>&1; echo '@@ end'\n" for p in files)
+    return suite.Guest([*[f"{p}:/suite/{p.name}" for p in files], f"{TOP / 'test/suites/pages.sh'}:/suite/pages.sh"], script, limit=600)
 
 
 def prepare_init(program: str) -> suite.Guest:

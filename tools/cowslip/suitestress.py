@@ -66,5 +66,6 @@ def results(text: str) -> suite.Results:
 def table(text: str) -> str:
     rows = [f"{'stressor':14} {'bogo ops':>10}  {'result':12} {'MemFree before, after, less':>30} KiB"]
     for name, status, ops, before, after in re.findall(LINE, text, re.M):
-        rows.append(f"{name:14} {ops:>10}  {STATUS.get(status, 'status ' + status):12} {before:>10} {after:>9} {int(before) - int(after):>9}")
+        result = STATUS.get(status, f"status {status}")
+        rows.append(f"{name:14} {ops:>10}  {result:12} {before:>10} {after:>9} {int(before) - int(after):>9}")
     return "\n".join(rows)
