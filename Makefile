@@ -165,6 +165,10 @@ build/$(ARCH)/xv6/_echo: user/xv6/echo.c user/xv6/lib.c user/xv6/xv6.h Makefile 
 xv6-programs: $(XV6_PROGRAMS)
 bench-programs: $(BENCH_PROGRAMS)
 boot-programs: $(BOOT_PROGRAMS)
+build/$(ARCH)/suites/runner: test/suites/runner.c Makefile | $(COMPILER_SEEN)
+	@mkdir -p $(@D)
+	@echo "  UCC     $<"
+	$(Q)$(KCC) -std=gnu17 -O2 -Wall -Wextra $(WERROR) -static -s $< -o $@
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_calls)))
 
 # `make vm-coverage`: which lines and branches of kernel/vm the model's test reaches (needs gcovr).

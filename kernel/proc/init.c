@@ -1,6 +1,7 @@
 /* Process 1: made of nothing, with the console as its terminal-to-be and the root as its place. */
 #include "dev/console.h"
 #include "fs/file.h"
+#include "lib/bootargs.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "proc/exec.h"
@@ -72,13 +73,21 @@ static void __noreturn give_up(const char *why)
     arch_poweroff(70);
 }
 
-/* In the new process: the first program there is. */
+/* In the new process: the program that the boot argument init= names, or the first there is. */
 static void begin(void *arg)
 {
     struct thread *t = arg;
+    const char *wanted = bootarg("init");
     int err = 0;
 
     open_console();
+    if (wanted) {
+        err = process_exec_kernel(wanted, t->frame);
+        if (!err)
+            arch_return_to_user(t->frame);
+        printk(LOG_ERR, "init=%s cannot be run: error %d", wanted, err);
+        give_up("the program that init= names cannot be run");
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(candidates); i++) {
         err = process_exec_kernel(candidates[i], t->frame);
         if (!err)

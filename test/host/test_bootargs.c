@@ -69,8 +69,8 @@ static void quotes_keep_spaces(void **state)
 
 static void every_name_has_a_description(void **state)
 {
-    static const char *const names[] = {"console",    "loglevel", "cowslip.trace", "maxproc", "norandmaps",
-                                        "panic_test", "vm.fork",  "vm.overcommit", "vm.plant"};
+    static const char *const names[] = {"console",    "init",       "loglevel", "cowslip.trace", "maxproc",
+                                        "norandmaps", "panic_test", "vm.fork",  "vm.overcommit", "vm.plant"};
 
     (void)state;
     assert_int_equal(ARRAY_SIZE(known), ARRAY_SIZE(names));

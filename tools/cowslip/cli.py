@@ -72,9 +72,10 @@ def parser() -> argparse.ArgumentParser:
     r.set_defaults(run=run)
     t = verbs.add_parser("test", help="build and run the tests")
     t.add_argument("--quick", action="store_true", help="only the host tests and one boot")
-    t.add_argument("--suite", metavar="NAME", help="instead: tests that others wrote for Linux (mm, nolibc)")
+    t.add_argument("--suite", metavar="NAME", help="instead: tests that others wrote for Linux (mm, nolibc, nolibc-init, posix, busybox, shells, stress)")
     t.add_argument("--on", choices=["cowslip", "linux"], default="cowslip", help="with --suite: the kernel that runs it")
-    t.add_argument("--record", action="store_true", help="with --suite: write what is expected of it")
+    t.add_argument("--record", action="store_true", help="with --suite: write what is expected of it; on Linux: note what does not pass there either")
+    t.add_argument("--debug", action="store_true", help="with --suite: on the debug build")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
@@ -149,7 +150,7 @@ def test(args: argparse.Namespace) -> int:
     setup.setup(setup.TEST)
     packages.fetch("riscv64")
     if args.suite:
-        return suites.run(args.suite, args.on == "linux", args.record)
+        return suites.run(args.suite, args.on == "linux", args.record, args.debug, args.pattern)
     return testing.run(args.quick, args.pattern)
 
 

@@ -3,7 +3,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, say
 
@@ -77,7 +77,7 @@ def apt_options(arch: str, state: Path) -> List[str]:
             "-oAcquire::Retries=2"]
 
 
-def prepare(arch: str) -> Path:
+def prepare(arch: str, kinds: Sequence[str] = ("deb",)) -> Path:
     state = BUILD / "apt" / arch
     uri = mirror()
     if not uri:
@@ -86,7 +86,7 @@ def prepare(arch: str) -> Path:
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     (state / "status").touch()
-    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {uri} {SUITE} main\n")
+    (state / "sources.list").write_text("".join(f"{kind} [signed-by={KEYRING}] {uri} {SUITE} main\n" for kind in kinds))
     return state
 
 
@@ -175,6 +175,29 @@ def with_dependencies(arch: str, names: List[str]) -> List[Path]:
         trees = [unpacked(arch, deb) for deb in sorted(debs.glob("*.deb"))]
     record.write_text("\n".join(t.name for t in trees) + "\n")
     return trees
+
+
+def source(name: str, patches: List[str]) -> Path:
+    """A source package of Debian, as its authors published it, with some of Debian's patches; beside it, its folder debian."""
+    place = BUILD / "packages" / f"{name}-source"
+    tree = place / "source"
+    if (place / ".complete").exists():
+        return tree
+    say(f"fetching the source of {name} (Debian {SUITE})")
+    shutil.rmtree(place, ignore_errors=True)
+    tree.mkdir(parents=True)
+    with Progress("fetching"):
+        state = prepare("riscv64", ("deb", "deb-src"))
+        options = apt_options("riscv64", state)
+        run(["apt-get", *options, "update"], place)
+        run(["apt-get", *options, "source", "--download-only", name], place)
+        for archive, where in ((next(place.glob("*.orig.tar.*")), ["-C", str(tree), "--strip-components=1"]),
+                               (next(place.glob("*.debian.tar.*")), ["-C", str(place)])):
+            run(["tar", "-xf", str(archive), *where], place)
+        for p in patches:
+            run(["patch", "-d", str(tree), "-p1", "-s", "-i", str(place / "debian" / "patches" / p)], place)
+    (place / ".complete").touch()
+    return tree
 
 
 def linux(arch: str) -> Path:

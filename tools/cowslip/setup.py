@@ -38,6 +38,7 @@ TEST = BENCH + [
     Package("gcc", command("gcc"), "compiles the host tests"),
     Package("libc6-dev", exists("/usr/include/stdio.h"), "C headers for the host tests"),
     Package("libcmocka-dev", exists("/usr/include/cmocka.h"), "runs the host tests"),
+    Package("patch", command("patch"), "applies Debian's patches to the tests of others"),
     Package("spin", command("spin"), "checks the model of shared tables"),
     Package("qemu-user-static", command("qemu-riscv64-static"), "runs the guest tests on this machine's Linux, as the oracle"),
     Package("python3-pytest", exists("/usr/lib/python3/dist-packages/pytest"), "runs the boot tests"),

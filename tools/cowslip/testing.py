@@ -1,6 +1,6 @@
 """
 `cowslip test`: host tests, guest tests on this machine's Linux and in Cowslip,
-boot tests. Every run of QEMU has a time limit; what fails shows its output.
+boot tests, other people's suites. Every run of QEMU has a time limit; what fails shows its output.
 """
 import concurrent.futures
 import os
@@ -221,6 +221,25 @@ def bench_check() -> Result:
     return Result(held + figures - wrong, wrong, "\n".join(line for line in text.splitlines() if "check:" in line))
 
 
+# Other people's tests; stress takes too long. Limits in seconds, with what a first run fetches and compiles.
+SUITES = {"mm": 600, "nolibc": 300, "nolibc-init": 300, "shells": 600, "busybox": 1200, "posix": 2400}
+
+
+def suite_tests(run: Run, patterns: List[str]) -> None:
+    for name, limit in SUITES.items():
+        if wanted(f"suite/{name}", patterns):
+            run.do(f"suite/{name}", suite_run, name, limit)
+
+
+def suite_run(name: str, limit: float) -> Result:
+    """What is as expected has passed, whether it passes or not."""
+    status, text = execute(["./cowslip", "test", "--suite", name], limit)
+    said = re.search(r"^(\d+) as expected, (\d+) not$", text, re.M)
+    if not said or (status == 0) != (said.group(2) == "0"):
+        return Result(0, 1, text[-8000:])
+    return Result(int(said.group(1)), int(said.group(2)), text[-8000:])
+
+
 def boot_name(name: str) -> str:
     return name.replace("test/boot/", "boot/").replace(".py::", "/")
 
@@ -266,6 +285,8 @@ def run(quick: bool, patterns: List[str]) -> int:
         guest_tests(result, patterns)
         bench_tests(result, patterns)
     boot_tests(result, patterns, quick)
+    if not quick:
+        suite_tests(result, patterns)
     say(f"{time.monotonic() - start:.0f} s in all")
     print(f"{result.passed} passed, {result.failed} failed", flush=True)
     if result.passed + result.failed == 0:
