@@ -62,7 +62,7 @@ $(BUILD)/ksyms.S: $(BUILD)/kernel.1 tools/ksyms.py
 	$(Q)$(TOOLPREFIX)nm -n $< | python3 tools/ksyms.py > $@.new && mv $@.new $@
 
 $(BUILD)/ksyms.o: $(BUILD)/ksyms.S
-	$(Q)$(KCC) $(ARCH_CFLAGS) -c $< -o $@
+	$(Q)$(KCC) $(ARCH_CFLAGS) -fno-pic -c $< -o $@
 
 $(BUILD)/kernel.elf: $(OBJECTS) $(BUILD)/ksyms.o kernel/arch/$(ARCH)/kernel.ld
 	@echo "  LD      $@"

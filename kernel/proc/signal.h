@@ -85,6 +85,7 @@ struct trapframe;
 struct signal_action {
     vaddr_t handler; /* SIG_DFL, SIG_IGN or an address */
     u64 flags, mask;
+    vaddr_t restorer; /* what the handler returns to; 0: SIGRETURN_ADDRESS */
 };
 struct signal_actions { /* shared with CLONE_SIGHAND; lock of the process that acts */
     struct refcount refs;
