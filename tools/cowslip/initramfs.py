@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from . import packages
+from . import machines, packages
 from .common import BUILD, EX_USAGE, TOP, Stop
 from .cpio import MERGED, Archive, place
 
@@ -16,7 +16,7 @@ FOLDERS = {"dev": 0o755, "etc": 0o755, "home": 0o755, "proc": 0o555, "root": 0o7
 def applets(arch: str, busybox: Path) -> List[str]:
     """BusyBox's own list of links; where it cannot be run, what the archive of names in its binary says."""
     names: List[str] = []
-    for emulator in ([f"qemu-{arch}-static"], []):
+    for emulator in ([machines.emulator(arch)], []):
         try:
             names = names or subprocess.run([*emulator, str(busybox), "--list-full"], stdout=subprocess.PIPE, check=True,
                                             text=True).stdout.split()

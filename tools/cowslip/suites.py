@@ -121,7 +121,7 @@ def run_linux(programs: List[Path]) -> str:
         adds = [f"{p}:/suite/{p.name}" for p in programs] + [f"{script}:/{bench.SCRIPT}"]
         extra = initramfs.write_extra(adds, None, "ttt", {})
         initrd.write_bytes(build.base_archive(ARCH).read_bytes() + extra)
-        boot = bench.Boot(bench.command_line(bench.KERNELS["linux"], packages.linux(ARCH), initrd, "4G", False))
+        boot = bench.Boot(bench.command_line(ARCH, bench.KERNELS["linux"], packages.linux(ARCH), initrd, "4G", False))
         boot.run("linux", None)
         return "\n".join(boot.text)
 
