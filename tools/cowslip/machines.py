@@ -15,7 +15,7 @@ X86_WORDS = ["-cpu", "max", "-nodefaults"]
 
 MACHINES = {
     "riscv64": Machine("riscv64", "riscv64-linux-gnu-", {"virt": ["-M", "virt"]}, False),
-    "x86_64": Machine("amd64", "x86_64-linux-gnu-", {"q35": ["-M", "q35", *X86_WORDS], "microvm": ["-M", "microvm", *X86_WORDS]},
+    "x86_64": Machine("amd64", "x86_64-linux-gnu-", {"q35": ["-M", "q35", *X86_WORDS], "microvm": ["-M", "microvm,pit=on,rtc=on", *X86_WORDS]},
                       True),
 }
 

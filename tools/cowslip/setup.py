@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple
 
 from .common import EX_UNAVAILABLE, Progress, Stop, say
-from .machines import MACHINES, is_native
+from .machines import MACHINES, emulator, is_native
 from .machines import qemu as qemu_name
 
 
@@ -54,7 +54,7 @@ TEST = BENCH + [
     Package("libc6-dev", exists("/usr/include/stdio.h"), "C headers for the host tests"),
     Package("libcmocka-dev", exists("/usr/include/cmocka.h"), "runs the host tests"),
     Package("spin", command("spin"), "checks the model of shared tables"),
-    Package("qemu-user-static", command("qemu-riscv64-static"), "runs the guest tests on this machine's Linux, as the oracle"),
+    Package("qemu-user-static", lambda: all(shutil.which(emulator(arch)) for arch in MACHINES), "runs the guest tests on this machine's Linux, as the oracle"),
     Package("python3-pytest", exists("/usr/lib/python3/dist-packages/pytest"), "runs the boot tests"),
     Package("python3-pexpect", exists("/usr/lib/python3/dist-packages/pexpect"), "types at the guest in the boot tests"),
 ]

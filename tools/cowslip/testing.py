@@ -197,9 +197,8 @@ def guest_tests(run: Run, patterns: List[str]) -> None:
         return
     build.make("building the guest tests", [f"build/{run.arch}/guest/{p}" for p in programs] + [f"ARCH={run.arch}"])
     folder = BUILD / run.arch / "guest"
-    emulator = [] if machines.is_native(run.arch) else [machines.emulator(run.arch)]
     for p in programs:
-        run.do(f"guest/{p} on Linux", tap_run, [*emulator, str(folder / p)], 120)
+        run.do(f"guest/{p} on Linux", tap_run, [machines.emulator(run.arch), str(folder / p)], 120)
     adds = [w for p in programs for w in ("--add", f"{folder / p}:/tests/{p}")]
     script = "status=0; for t in /tests/*; do echo \"# $t\"; $t || status=1; done; exit $status"
     for cpus, kernel in ((1, []), (4, ["--debug"]), (4, [])):

@@ -1,16 +1,16 @@
 /*
  * Time: the TSC, the local APIC's timer, and the clock on the wall. The rates of
- * the first two are measured against the 8254's third channel (1193182 Hz).
+ * the first two are measured against the first channel of the 8254 (1193182 Hz),
+ * whose interrupt nobody listens to.
  */
 #include "machine.h"
 
 #define PIT_HZ 1193182ul
-#define PIT_CHANNEL2 0x42
+#define PIT_CHANNEL0 0x40
 #define PIT_COMMAND 0x43
-#define PIT_GATE 0x61
-#define PIT_LOAD 0xb0  /* channel 2, two bytes, mode 0: counts down once */
-#define PIT_LATCH 0x80
-#define PIT_OUT 0x20 /* of PIT_GATE: the count has reached 0 */
+#define PIT_LOAD 0x30      /* channel 0, two bytes, mode 0: counts down once */
+#define PIT_READ_BACK 0xc2 /* the next three reads: status and count of now */
+#define PIT_OUT 0x80       /* of the status: the count has reached 0 */
 #define MEASURE_TICKS 23864 /* 20 ms */
 #define NS 1000000000ul
 #define CMOS_INDEX 0x70
@@ -32,6 +32,7 @@ struct sample {
     u64 tsc, took;
     u32 apic;
     u16 pit;
+    bool ended;
 };
 
 static struct sample sample_once(void)
@@ -39,11 +40,12 @@ static struct sample sample_once(void)
     struct sample s = {.tsc = rdtsc()};
     u8 low;
 
-    outb(PIT_COMMAND, PIT_LATCH);
+    outb(PIT_COMMAND, PIT_READ_BACK);
     s.apic = apic_timer_left();
     s.took = rdtsc() - s.tsc;
-    low = inb(PIT_CHANNEL2);
-    s.pit = (u16)(low | inb(PIT_CHANNEL2) << 8);
+    s.ended = inb(PIT_CHANNEL0) & PIT_OUT;
+    low = inb(PIT_CHANNEL0);
+    s.pit = (u16)(low | inb(PIT_CHANNEL0) << 8);
     return s;
 }
 
@@ -63,17 +65,16 @@ static struct sample sample(void)
 /* False: the counter ran out before the second sample (the CPU was away for longer), or there is none. */
 static bool measure(struct sample *a, struct sample *b)
 {
-    outb(PIT_GATE, (u8)((inb(PIT_GATE) & ~2u) | 1));
     outb(PIT_COMMAND, PIT_LOAD);
-    outb(PIT_CHANNEL2, 0xff);
-    outb(PIT_CHANNEL2, 0xff);
+    outb(PIT_CHANNEL0, 0xff);
+    outb(PIT_CHANNEL0, 0xff);
     apic_timer_start(UINT32_MAX);
     *a = sample();
     for (unsigned i = 0; i < 10000000 && (u16)(a->pit - sample_once().pit) < MEASURE_TICKS; i++)
         ;
     *b = sample();
     apic_timer_start(0);
-    return !(inb(PIT_GATE) & PIT_OUT) && (u16)(a->pit - b->pit) >= MEASURE_TICKS && b->tsc > a->tsc && a->apic > b->apic;
+    return !b->ended && (u16)(a->pit - b->pit) >= MEASURE_TICKS && b->tsc > a->tsc && a->apic > b->apic;
 }
 
 void clock_init(void)
