@@ -10,7 +10,7 @@ from .common import BUILD, EX_USAGE, TOP, Stop
 from .cpio import MERGED, Archive, place
 
 FOLDERS = {"dev": 0o755, "etc": 0o755, "home": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755, "tmp": 0o1777,
-           "usr/bin": 0o755, "usr/lib": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
+           "usr/bin": 0o755, "usr/lib": 0o755, "usr/lib64": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
 
 
 def applets(arch: str, busybox: Path) -> List[str]:

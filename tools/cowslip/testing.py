@@ -239,7 +239,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
         ran, text, start = 0, [], time.monotonic()
         for line in child.stdout:
             text.append(line.decode(errors="replace"))
-            ended = re.match(r"(test/boot/.*) (PASSED|FAILED|ERROR|SKIPPED) +\[ *\d+%\]", text[-1])
+            ended = re.match(r"(test/boot/.*) (PASSED|FAILED|ERROR|SKIPPED)(?: \(.*)? +\[ *\d+%\]", text[-1])
             if ended:
                 good = ended.group(2) in ("PASSED", "SKIPPED")
                 run.add(boot_name(ended.group(1)), Result(int(ended.group(2) == "PASSED"), int(not good), ""),
