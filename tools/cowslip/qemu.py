@@ -241,7 +241,7 @@ class Session:
         said = self.status_file.read_bytes() if self.status_file.exists() else b""
         if not said and not (ended or self.timed_out or self.stopped or self.escape.leave):
             self.tell("the machine was reset")
-        return said[0] if said else ended or EX_SOFTWARE
+        return said[-1] if said else ended or EX_SOFTWARE
 
     def status(self, ended: int) -> int:
         """What the command's exit status is; ended: QEMU's, negative for a signal. Says why if the guest did not."""

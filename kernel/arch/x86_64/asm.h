@@ -47,8 +47,10 @@
 #define CR0_ET 16
 #define CR0_NE 32
 #define CR0_WP 0x10000
+#define CR0_AM 0x40000
 #define CR0_PG 0x80000000
 #define CR4_PAE 0x20
+#define CR4_MCE 0x40
 #define CR4_PGE 0x80
 #define CR4_OSFXSR 0x200
 #define CR4_OSXMMEXCPT 0x400

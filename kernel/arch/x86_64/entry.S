@@ -56,7 +56,7 @@ enter_long:
     rdmsr
     or $(EFER_LME | EFER_NXE | EFER_SCE), %eax
     wrmsr
-    mov $(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
+    mov $(CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
     mov %eax, %cr0
     lgdt PHYS(boot_gdt_pointer)
     ljmp $KERNEL_CS, $PHYS(low64)

@@ -25,7 +25,7 @@ extern struct machine machine;
 
 /* CPUID, as far as it matters; cpu.c. */
 struct features {
-    bool x2apic, rdrand, pages_1g, smep, smap, umip;
+    bool x2apic, rdrand, pages_1g, smep, smap, umip, mce;
 };
 extern struct features features;
 struct cpuid {

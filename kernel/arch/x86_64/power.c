@@ -28,11 +28,16 @@ static void __noreturn stop(void)
         __asm__ volatile("cli\n\thlt");
 }
 
+static void tell(unsigned status)
+{
+    if (inb(STATUS_PORT) == STATUS_PORT)
+        outb(STATUS_PORT, (u8)status);
+}
+
 void arch_poweroff(unsigned status)
 {
     arch_irq_disable();
-    if (inb(STATUS_PORT) == STATUS_PORT)
-        outb(STATUS_PORT, (u8)status);
+    tell(status);
     if (machine.sleep_register.pa)
         *(volatile u8 *)arch_map_device(machine.sleep_register, 1) =
             (u8)(SLEEP_REGISTER_TYPE(machine.sleep_type_a) | SLEEP_REGISTER_ENABLE);
@@ -47,6 +52,7 @@ void arch_poweroff(unsigned status)
 void arch_reboot(void)
 {
     arch_irq_disable();
+    tell(0); /* for an emulator that ends instead */
     if (machine.reset_address && machine.reset_in_memory)
         *(volatile u8 *)arch_map_device((paddr_t){machine.reset_address}, 1) = machine.reset_value;
     else if (machine.reset_address)

@@ -6,7 +6,7 @@
 #include "lib/string.h"
 #include "machine.h"
 
-#define START_WAIT_NS 2000000000ul
+#define START_WAIT_NS 10000000000ul
 
 extern const char trampoline[], trampoline_end[];
 struct cpu *secondary_cpu;
