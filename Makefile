@@ -128,8 +128,10 @@ machine_of = $(patsubst %-small,%,$(1))
 $(foreach v,$(VM_VARIANTS),$(eval $(call vm_variant,$(v),$(call machine_of,$(v)),$(HOST_SANITIZE) \
 	$(if $(filter %-small,$(v)),-DPT_BITS=$(VM_SMALL_$(call machine_of,$(v)))),test_vm)))
 
-GUEST_TESTS := $(patsubst test/guest/%.c,build/$(ARCH)/guest/%,$(wildcard test/guest/*.c))
-build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
+# The same sources for all machines, and for some things of a machine's own.
+GUEST_TESTS := $(patsubst %.c,build/$(ARCH)/guest/%,$(notdir $(wildcard test/guest/*.c test/guest/$(ARCH)/*.c)))
+vpath %.c test/guest test/guest/$(ARCH)
+$(GUEST_TESTS): build/$(ARCH)/guest/%: %.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@

@@ -14,6 +14,9 @@ FIRST = ("sh", "-c", "echo $((6*7)); seq 1 100000 | sort -rn | head -1; "
 
 
 SIZES = [("--cpus", n) for n in ("1", "2", "4", "8")] + [("--mem", n) for n in ("64M", "512M", "515M", "4G", "8G")]
+if ARCH == "x86_64":
+    SIZES += [("--machine", "microvm", "--cpus", "1"), ("--machine", "microvm", "--cpus", "8", "--mem", "64M"),
+              ("--machine", "microvm", "--mem", "4G"), ("--mem", "16G")]
 
 
 @pytest.mark.parametrize("options", SIZES)
