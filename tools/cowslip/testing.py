@@ -235,7 +235,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
         return
     build.make("building the boot tests' programs", ["boot-programs", "bench-programs", *(["xv6-programs"] if run.arch == "riscv64" else []), f"ARCH={run.arch}"])
     with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1", "COWSLIP_ARCH": run.arch}) as child:
+                          stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
         limit = threading.Timer(BOOT_LIMIT, child.kill)
         limit.start()
         ran, text, start = 0, [], time.monotonic()
@@ -258,6 +258,7 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
 def run(arch: str, quick: bool, patterns: List[str]) -> int:
     start = time.monotonic()
     result = Run(arch)
+    os.environ["COWSLIP_ARCH"] = arch  # for the boot tests (test/boot/guest.py)
     build.kernel(arch, False)
     build.base_archive(arch)
     if not quick:
