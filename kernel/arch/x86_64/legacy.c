@@ -6,6 +6,7 @@
 #include "fs/file.h"
 #include "machine.h"
 #include "proc/clone.h"
+#include "proc/itimer.h"
 #include "proc/process.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -84,11 +85,16 @@ SYSCALL(pause)
 /* Seconds, rounded up when there is anything left. */
 SYSCALL(alarm)
 {
-    u64 left, interval;
+    struct process_timers *all = process_timers();
+    struct itimer_setting left, new = {.after_ns = (u32)a[0] * NS_PER_SEC};
 
-    itimer_get(current_process(), &left, &interval);
-    itimer_set(current_process(), (u32)a[0] * NS_PER_SEC, 0);
-    return (s64)((left + NS_PER_SEC - 1) / NS_PER_SEC);
+    if (!all)
+        return -ENOMEM;
+    mutex_lock(&all->lock);
+    itimer_get(&all->itimer[ITIMER_REAL], &left);
+    itimer_set(&all->itimer[ITIMER_REAL], &new);
+    mutex_unlock(&all->lock);
+    return (s64)((left.after_ns + NS_PER_SEC - 1) / NS_PER_SEC);
 }
 
 SYSCALL(time)
@@ -125,6 +131,11 @@ SYSCALL(dup2)
 SYSCALL(eventfd)
 {
     return CALL(eventfd2, a[0], 0);
+}
+
+SYSCALL(signalfd)
+{
+    return CALL(signalfd4, a[0], a[1], a[2], 0);
 }
 
 SYSCALL(epoll_create)
