@@ -84,8 +84,8 @@ compile_commands.json:
 	$(Q)python3 tools/compile_commands.py $(BUILD) "$(KCC) $(KCFLAGS)" $(filter %.c,$(SOURCES)) > $@.new && mv $@.new $@
 
 # ---- running ----
-QEMU ?= qemu-system-riscv64
-QEMU_ARGS = -accel tcg,thread=single -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
+QEMU ?= qemu-system-$(ARCH)
+QEMU_ARGS = -accel tcg,thread=single $(QEMU_MACHINE) -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
 qemu-version:
 	@v=$$($(QEMU) --version 2>/dev/null | sed -n 's/.* version \([0-9.]*\).*/\1/p'); \
 	[ -n "$$v" ] || { echo "$(QEMU) is not here: ./cowslip setup installs it (or set QEMU=)"; exit 1; }; \
@@ -197,11 +197,11 @@ $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize
 host-tests: $(HOST_TESTS) $(HOST_VM_TESTS)
 guest-tests: $(GUEST_TESTS)
 test:
-	./cowslip test
+	./cowslip test --arch $(ARCH)
 check:
-	./cowslip test --quick
+	./cowslip test --arch $(ARCH) --quick
 host-test guest-test boot-test:
-	./cowslip test $(@:-test=/)
+	./cowslip test --arch $(ARCH) $(@:-test=/)
 
 clean:
 	rm -rf build compile_commands.json
