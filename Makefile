@@ -20,7 +20,7 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: boot-programs bench-programs xv6-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+.PHONY: iso boot-programs bench-programs xv6-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
 	clean compile_commands.json
 .DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
@@ -95,6 +95,15 @@ qemu: all qemu-version
 qemu-gdb: all qemu-version
 	@echo "in another terminal: gdb-multiarch $(BUILD)/kernel.elf -ex 'target remote :1234'"
 	$(QEMU) $(QEMU_ARGS) -s -S
+
+# A CD for x86-64's BIOS, started by GRUB: needs grub-pc-bin, grub-common, xorriso, mtools.
+iso: build/$(ARCH)/cowslip.iso
+build/x86_64/cowslip.iso: $(BUILD)/kernel.elf build/x86_64/initramfs.cpio kernel/arch/x86_64/grub.cfg
+	@rm -rf build/x86_64/iso && mkdir -p build/x86_64/iso/boot/grub
+	$(Q)cp $(BUILD)/kernel.elf build/x86_64/initramfs.cpio build/x86_64/iso/boot/
+	$(Q)cp kernel/arch/x86_64/grub.cfg build/x86_64/iso/boot/grub/
+	@echo "  ISO     $@"
+	$(Q)grub-mkrescue -d /usr/lib/grub/i386-pc -o $@ build/x86_64/iso 2>$@.log || { cat $@.log; exit 1; }
 
 # ---- tests ----
 HOST_WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-compare $(WERROR)

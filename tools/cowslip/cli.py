@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def prepare(arch: str) -> int:
-    setup.setup(arch, setup.TEST)
+    setup.setup(arch, setup.TEST + setup.TEST_MACHINE.get(arch, []))
     packages.fetch(arch)
     return 0
 
@@ -158,7 +158,7 @@ def bench(args: argparse.Namespace) -> int:
 
 def test(args: argparse.Namespace) -> int:
     from . import suites, testing
-    setup.setup(args.arch, setup.TEST)
+    setup.setup(args.arch, setup.TEST + setup.TEST_MACHINE.get(args.arch, []))
     packages.fetch(args.arch)
     if args.suite:
         return suites.run(args.suite, args.on == "linux", args.record)

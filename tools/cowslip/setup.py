@@ -58,6 +58,11 @@ TEST = BENCH + [
     Package("python3-pytest", exists("/usr/lib/python3/dist-packages/pytest"), "runs the boot tests"),
     Package("python3-pexpect", exists("/usr/lib/python3/dist-packages/pexpect"), "types at the guest in the boot tests"),
 ]
+CD = "makes the CD"
+TEST_MACHINE = {
+    "x86_64": [Package("grub-pc-bin", exists("/usr/lib/grub/i386-pc"), CD), Package("grub-common", command("grub-mkrescue"), CD),
+               Package("xorriso", command("xorriso"), CD), Package("mtools", command("mformat"), CD)],
+}
 GDB = [Package("gdb-multiarch", command("gdb-multiarch"), "debugs the kernel")]
 
 

@@ -1,9 +1,10 @@
 /*
  * The first instructions of each CPU.
  *
- * The boot CPU comes to start32 as PVH says (Xen's docs/misc/pvh.pandoc): 32-bit
- * protected mode without paging, flat segments, ebx = physical address of struct
- * hvm_start_info. Others start in real mode in a copy of the trampoline (smp.c).
+ * The boot CPU comes to start32 as PVH says (Xen's docs/misc/pvh.pandoc), or
+ * Multiboot 2: 32-bit protected mode without paging, flat segments, ebx = physical
+ * address of what the loader tells, eax = the loader's magic number. Others start
+ * in real mode in a copy of the trampoline (smp.c).
  * The early tables map the low 4 GiB where they are and at DIRECT_MAP, and the
  * first GiB at KERNEL_BASE; mmu.c builds the final ones.
  */
@@ -20,11 +21,18 @@
     .quad PHYS(start32)
 
     .section .text.boot, "ax"
+    .balign 8
+multiboot_header:              /* Multiboot 2, section 3.1: for i386, and no tag but the last */
+    .long 0xe85250d6, 0, multiboot_end - multiboot_header, -(0xe85250d6 + multiboot_end - multiboot_header)
+    .long 0, 8
+multiboot_end:
+
     .code32
     .globl start32
 start32:
     cli
     cld
+    mov %eax, %ebp
     mov $PHYS(_bss_start), %edi
     mov $PHYS(_bss_end), %ecx
     sub %edi, %ecx
@@ -73,6 +81,7 @@ high64:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
+    mov %ebp, %r12d
     xor %ebp, %ebp             /* the end of backtraces */
     test %esi, %esi
     jnz 1f
@@ -81,6 +90,7 @@ high64:
     mov %rsp, CPU_KERNEL_SP(%rdi)
     call set_self
     mov %ebx, %edi
+    mov %r12d, %esi
     call machine_main          /* does not return */
     ud2
 1:  mov kernel_cr3, %rax       /* the stack is mapped there only */

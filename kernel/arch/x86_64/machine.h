@@ -49,8 +49,12 @@ static inline paddr_t image_phys(const void *p)
 void cpu_find_features(void); /* boot CPU */
 void cpu_init(struct cpu *c);
 
-/* platform.c: reads hvm_start_info; acpi.c: the tables at rsdp (0: look for it). The early tables map the low 4 GiB. */
-void platform_read(paddr_t start_info);
+/* platform.c: reads what the loader tells; multiboot.c: Multiboot's form of it; acpi.c: the tables at rsdp (0: look for it).
+ * The early tables map the low 4 GiB. */
+#define MULTIBOOT_MAGIC 0x36d76289
+void platform_read(paddr_t info, u32 magic);
+void platform_add_ram(u64 base, u64 size);
+paddr_t multiboot_read(paddr_t info); /* the RSDP */
 void acpi_read(paddr_t rsdp);
 void __noreturn boot_fail(const char *why); /* says why on the serial line and stops */
 
@@ -83,7 +87,7 @@ extern u32 fpu_mxcsr_mask;
 
 /* smp.c */
 void halt_if_asked(void);  /* stops this CPU for good if another one panicked */
-void machine_main(u64 start_info) __noreturn;
+void machine_main(u64 info, u32 magic) __noreturn;
 void secondary_main(void) __noreturn;
 void context_start(void);
 

@@ -8,7 +8,7 @@
  *
  * None is ever counted. All are global but the stacks: those come and go, and
  * what flushes an address space (a load of CR3) is to flush them, too. Tables
- * come from RAM right after the image, which is then part of platform.reserved.
+ * come from RAM after the image; both are then part of platform.reserved.
  * The root entries of all areas exist from boot, so every root has them.
  */
 #include "lib/print.h"
@@ -28,7 +28,7 @@ static pte_t kernel_root[PT_ENTRIES] __attribute__((aligned(4096)));
 static pte_t device_table[PT_ENTRIES] __attribute__((aligned(4096)));
 static unsigned device_windows;
 u64 kernel_cr3;
-static u64 alloc_next; /* physical */
+static u64 alloc_start, alloc_next; /* physical */
 static pte_t *kstack_tables; /* the level-0 tables, one after another */
 static u32 kstack_slots;
 
@@ -115,17 +115,19 @@ static void map_kstacks(void)
         *slot_at(KSTACK_AREA + i * MIB2, 1) = edge(arch_virt_to_phys(kstack_tables + i * PT_ENTRIES));
 }
 
-/* Where the tables go: after the image, where nothing else lies. */
+/* Where the tables go: after the image, or after the initrd if that lies there. */
 static void find_room(void)
 {
     u64 size = 4ul << 20, at = ROUND_UP(image_phys(_kernel_end).pa, PAGE_SIZE);
 
-    alloc_next = at;
     if (platform.initrd_size && overlaps(at, size, platform.initrd.pa, platform.initrd_size))
-        boot_fail("the initrd lies where the page tables go");
-    for (unsigned i = 0; i < platform.reserved_count; i++)
-        if (overlaps(at, size, platform.reserved[i].base.pa, platform.reserved[i].size))
-            boot_fail("reserved memory lies where the page tables go");
+        at = ROUND_UP(platform.initrd.pa + platform.initrd_size, PAGE_SIZE);
+    for (unsigned i = 0; i < platform.ram_count; i++)
+        if (at >= platform.ram[i].base.pa && at + size <= platform.ram[i].base.pa + platform.ram[i].size) {
+            alloc_start = alloc_next = at;
+            return;
+        }
+    boot_fail("no room for the kernel's page tables");
 }
 
 /* Keeps a range out of the allocator's hands. */
@@ -145,7 +147,8 @@ void mmu_init(void)
     map_image();
     map_kstacks();
     *slot_at(DEVICE_AREA, 2) = edge(image_phys(device_table));
-    keep(image_phys(_kernel_start).pa, alloc_next);
+    keep(image_phys(_kernel_start).pa, image_phys(_kernel_end).pa);
+    keep(alloc_start, alloc_next);
     kernel_cr3 = image_phys(kernel_root).pa;
     arch_activate_kernel();
 }

@@ -1,5 +1,6 @@
 /*
- * From what the loader says (PVH's struct hvm_start_info) to `platform`. What
+ * From what the loader tells (PVH's struct hvm_start_info, or Multiboot) to
+ * `platform`. What
  * is nowhere said on this machine is the serial port: 16550 at I/O port 0x3f8.
  */
 #include "lib/string.h"
@@ -48,7 +49,7 @@ void __noreturn boot_fail(const char *why)
 }
 
 /* Whole pages; the direct map goes on to the next 2 MiB. */
-static void add_ram(u64 base, u64 size)
+void platform_add_ram(u64 base, u64 size)
 {
     u64 start = MAX(ROUND_UP(base, PAGE_SIZE), LOW_RAM), end = ROUND_DOWN(base + size, PAGE_SIZE);
 
@@ -66,9 +67,7 @@ static void read_memory(const struct start_info *s)
         boot_fail("no map of memory in what the loader passes");
     for (u32 i = 0; i < s->memory_map_count; i++)
         if (m[i].type == MEMORY_RAM)
-            add_ram(m[i].address, m[i].size);
-    if (platform.ram_count == 0)
-        boot_fail("no memory");
+            platform_add_ram(m[i].address, m[i].size);
 }
 
 static bool random_word(u64 *v)
@@ -108,13 +107,11 @@ static void read_model(void)
         platform.model[n - 1] = 0;
 }
 
-void platform_read(paddr_t start_info)
+/* The RSDP's address. */
+static paddr_t read_start_info(const struct start_info *s)
 {
-    const struct start_info *s = arch_phys_to_virt(start_info);
     const struct module *m = arch_phys_to_virt((paddr_t){s->modules});
 
-    if (s->magic != START_MAGIC)
-        boot_fail("not started as PVH says");
     read_memory(s);
     if (s->command_line)
         strlcpy(platform.bootargs, arch_phys_to_virt((paddr_t){s->command_line}), sizeof platform.bootargs);
@@ -122,7 +119,21 @@ void platform_read(paddr_t start_info)
         platform.initrd = (paddr_t){m->address};
         platform.initrd_size = m->size;
     }
-    acpi_read((paddr_t){s->rsdp});
+    return (paddr_t){s->rsdp};
+}
+
+void platform_read(paddr_t info, u32 magic)
+{
+    const struct start_info *s = arch_phys_to_virt(info);
+
+    if (s->magic == START_MAGIC)
+        acpi_read(read_start_info(s));
+    else if (magic == MULTIBOOT_MAGIC)
+        acpi_read(multiboot_read(info));
+    else
+        boot_fail("started neither as PVH says nor as Multiboot 2");
+    if (platform.ram_count == 0)
+        boot_fail("no memory");
     platform.cpu_count = machine.cpu_count;
     platform.uart = (paddr_t){UART_PORT};
     platform.uart_irq = UART_LINE;

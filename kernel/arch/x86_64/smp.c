@@ -12,11 +12,11 @@ extern const char trampoline[], trampoline_end[];
 struct cpu *secondary_cpu;
 static _Atomic bool secondary_runs, halting;
 
-void machine_main(u64 start_info)
+void machine_main(u64 info, u32 magic)
 {
     cpu_find_features();
     cpu_init(&cpus[0]);
-    platform_read((paddr_t){start_info});
+    platform_read((paddr_t){info}, magic);
     cpus[0].hw_id = machine.apic_ids[0];
     mmu_init();
     apic_init_cpu();
