@@ -161,7 +161,7 @@ def test(args: argparse.Namespace) -> int:
     setup.setup(args.arch, setup.TEST + setup.TEST_MACHINE.get(args.arch, []))
     packages.fetch(args.arch)
     if args.suite:
-        return suites.run(args.suite, args.on == "linux", args.record)
+        return suites.run(args.arch, args.suite, args.on == "linux", args.record)
     return testing.run(args.arch, args.quick, args.pattern)
 
 

@@ -13,13 +13,13 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from . import bench, build, packages
 from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, TOP, Progress, Stop, say
+from .machines import MACHINES
 
-ARCH = "riscv64"
 LIMIT = 300  # seconds for one suite
 SOURCE = "linux-source-6.12"
 SELFTESTS = "tools/testing/selftests"
 TAKE = [f"{SELFTESTS}/mm", f"{SELFTESTS}/nolibc", f"{SELFTESTS}/kselftest.h", f"{SELFTESTS}/kselftest_harness.h", "tools/include",
-        "mm/gup_test.h"]
+        "tools/arch/riscv", "tools/arch/x86", "mm/gup_test.h"]
 
 Results = Dict[str, str]  # "PROGRAM NUMBER NAME" -> pass, fail, skip
 
@@ -62,17 +62,17 @@ SUITES = {
 }
 
 
-def source() -> Path:
+def source(arch: str) -> Path:
     """The parts of Linux's source that are wanted; fetched if they are not there."""
     folder = BUILD / "packages" / SOURCE
     tree = folder / SOURCE
-    if (folder / ".complete").exists():
+    if (folder / ".complete").exists() and all((tree / name).exists() for name in TAKE):
         return tree
     say(f"fetching {SOURCE} (Debian {packages.SUITE}, about 140 MB): the tests are in it")
     folder.mkdir(parents=True, exist_ok=True)
     with Progress("fetching"):
-        state = packages.prepare(ARCH)
-        options = packages.apt_options(ARCH, state)
+        state = packages.prepare(arch)
+        options = packages.apt_options(arch, state)
         packages.run(["apt-get", *options, "update"], folder)
         packages.run(["apt-get", *options, "download", SOURCE], folder)
         deb = next(folder.glob("*.deb"))
@@ -83,11 +83,11 @@ def source() -> Path:
     return tree
 
 
-def compiled(name: str, tree: Path) -> List[Path]:
-    out = BUILD / ARCH / "suites" / name
+def compiled(arch: str, name: str, tree: Path) -> List[Path]:
+    out = BUILD / arch / "suites" / name
     out.mkdir(parents=True, exist_ok=True)
     for program in SUITES[name].programs:
-        done = subprocess.run(["riscv64-linux-gnu-gcc", *SUITES[name].compile(tree, program), "-o", str(out / program)],
+        done = subprocess.run([f"{MACHINES[arch].compiler}gcc", *SUITES[name].compile(tree, program), "-o", str(out / program)],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             say(done.stdout)
@@ -98,10 +98,10 @@ def compiled(name: str, tree: Path) -> List[Path]:
 SCRIPT = "".join(f"echo '@@ {{0}}'; cd /suite; ./{{0}} 2>&1; echo '@@ end'\n")
 
 
-def run_cowslip(programs: List[Path]) -> str:
+def run_cowslip(arch: str, programs: List[Path]) -> str:
     adds = [w for p in programs for w in ("--add", f"{p}:/suite/{p.name}")]
     script = "".join(SCRIPT.format(p.name) for p in programs)
-    done = subprocess.run(["./cowslip", "run", "--mem", "4G", "--cpus", "2", "--timeout", str(LIMIT), *adds, "--", "sh", "-c", script],
+    done = subprocess.run(["./cowslip", "run", "--arch", arch, "--mem", "4G", "--cpus", "2", "--timeout", str(LIMIT), *adds, "--", "sh", "-c", script],
                           cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           errors="replace", check=False)
     if done.returncode:
@@ -110,7 +110,7 @@ def run_cowslip(programs: List[Path]) -> str:
     return done.stdout
 
 
-def run_linux(programs: List[Path]) -> str:
+def run_linux(arch: str, programs: List[Path]) -> str:
     from . import initramfs
     with tempfile.TemporaryDirectory(prefix="suite-", dir=BUILD) as name:
         folder = Path(name)
@@ -120,8 +120,8 @@ def run_linux(programs: List[Path]) -> str:
         script.chmod(0o755)
         adds = [f"{p}:/suite/{p.name}" for p in programs] + [f"{script}:/{bench.SCRIPT}"]
         extra = initramfs.write_extra(adds, None, "ttt", {})
-        initrd.write_bytes(build.base_archive(ARCH).read_bytes() + extra)
-        boot = bench.Boot(bench.command_line(ARCH, bench.KERNELS["linux"], packages.linux(ARCH), initrd, "4G", False))
+        initrd.write_bytes(build.base_archive(arch).read_bytes() + extra)
+        boot = bench.Boot(bench.command_line(arch, bench.KERNELS["linux"], packages.linux(arch), initrd, "4G", False))
         boot.run("linux", None)
         return "\n".join(boot.text)
 
@@ -136,19 +136,23 @@ def results(suite: Suite, text: str) -> Results:
     return out
 
 
-def read_expected(name: str) -> Results:
+def expected_file(arch: str, name: str) -> Path:
+    return TOP / "test" / "suites" / (f"{name}.expected" if arch == "riscv64" else f"{name}.{arch}.expected")
+
+
+def read_expected(arch: str, name: str) -> Results:
     """Lines: RESULT  PROGRAM NUMBER NAME, and after a # why, if it is no pass."""
     out: Results = {}
-    for line in (TOP / "test" / "suites" / f"{name}.expected").read_text().splitlines():
+    for line in expected_file(arch, name).read_text().splitlines():
         words = re.split(r"\s{2,}#", line)[0].split(None, 1)
         if len(words) == 2 and words[0] in ("pass", "fail", "skip"):
             out[words[1].strip()] = words[0]
     return out
 
 
-def write_expected(name: str, got: Results) -> None:
+def write_expected(arch: str, name: str, got: Results) -> None:
     """Reasons that are there stay; who records adds what is missing."""
-    file = TOP / "test" / "suites" / f"{name}.expected"
+    file = expected_file(arch, name)
     reasons = dict(re.findall(r"^\w+\s+(.*?)(\s{2,}#.*)$", file.read_text(), re.M)) if file.exists() else {}
     file.write_text("".join(f"{value}  {key}{reasons.get(key, '') if value != 'pass' else ''}\n" for key, value in got.items()))
 
@@ -158,24 +162,24 @@ def compare(expected: Results, got: Results) -> List[str]:
     return wrong + [f"{key}: {value}, and nothing is expected of it" for key, value in got.items() if key not in expected]
 
 
-def run(name: str, on_linux: bool, record: bool) -> int:
+def run(arch: str, name: str, on_linux: bool, record: bool) -> int:
     if name not in SUITES:
         raise Stop(f"--suite: one of {', '.join(SUITES)}", EX_USAGE)
-    programs = compiled(name, source())
-    build.kernel(ARCH, False)
+    programs = compiled(arch, name, source(arch))
+    build.kernel(arch, False)
     with Progress(name):
-        got = results(SUITES[name], (run_linux if on_linux else run_cowslip)(programs))
+        got = results(SUITES[name], (run_linux if on_linux else run_cowslip)(arch, programs))
     if not got:
         raise Stop("nothing was run", EX_UNAVAILABLE)
     count = {word: sum(1 for r in got.values() if r == word) for word in ("pass", "fail", "skip")}
     print(f"{name} on {'Linux' if on_linux else 'Cowslip'}: {count['pass']} passed, {count['fail']} failed, {count['skip']} skipped")
     if record:
-        write_expected(name, got)
+        write_expected(arch, name, got)
         return 0
     if on_linux:
         print("\n".join(f"{value}  {key}" for key, value in got.items() if value != "pass"))
         return 0
-    wrong = compare(read_expected(name), got)
+    wrong = compare(read_expected(arch, name), got)
     for line in wrong:
         print(line)
     print(f"{len(got) - len(wrong)} as expected, {len(wrong)} not")
