@@ -16,7 +16,7 @@
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
 
-u64 clock_tick_ns, clock_start;
+u64 clock_tick_ns;
 static u64 apic_hz;
 static u64 deadlines[MAX_CPUS]; /* what each CPU's timer is set for; its own CPU's only */
 
@@ -90,7 +90,6 @@ void clock_init(void)
     ns = ticks * NS / PIT_HZ; /* less than 2^26 */
     clock_tick_ns = (ns << 32) / (b.tsc - a.tsc);
     apic_hz = (a.apic - b.apic) * PIT_HZ / ticks;
-    clock_start = a.tsc;
 }
 
 /* ---- the timer ---- */

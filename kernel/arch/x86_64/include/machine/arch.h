@@ -147,13 +147,19 @@ static inline void arch_cpu_relax(void)
     arch_irq_restore(on);
 }
 
-extern u64 clock_tick_ns, clock_start; /* length of a tick of the TSC in units of 2^-32 ns; its value at boot */
+/* Time is counted from the TSC's 0: the machine's start. The vDSO does the same. */
+extern u64 clock_tick_ns; /* length of a tick, in units of 2^-32 ns */
+static inline u64 arch_vdso_tick(void)
+{
+    return clock_tick_ns;
+}
+
 static inline u64 arch_time_ns(void)
 {
     u32 low, high;
 
     __asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high)::"memory");
-    return (u64)((unsigned __int128)(((u64)high << 32 | low) - clock_start) * clock_tick_ns >> 32);
+    return (u64)((unsigned __int128)((u64)high << 32 | low) * clock_tick_ns >> 32);
 }
 
 static inline void *arch_phys_to_virt(paddr_t pa)
