@@ -236,12 +236,15 @@ class Session:
 
     def guest_status(self, ended: int) -> int:
         """A guest that ends without a word about its status has been reset."""
-        if self.status_file is None or ended < 0 or not self.ready:
+        if self.status_file is None or ended < 0:
             return ended
         said = self.status_file.read_bytes() if self.status_file.exists() else b""
-        if not said and not (ended or self.timed_out or self.stopped or self.escape.leave):
-            self.tell("the machine was reset")
-        return said[-1] if said else ended or EX_SOFTWARE
+        if said:
+            return said[-1]
+        if ended or not self.ready or self.timed_out or self.stopped or self.escape.leave:
+            return ended
+        self.tell("the machine was reset")
+        return EX_SOFTWARE
 
     def status(self, ended: int) -> int:
         """What the command's exit status is; ended: QEMU's, negative for a signal. Says why if the guest did not."""

@@ -56,7 +56,7 @@ void platform_read(paddr_t info, u32 magic);
 void platform_add_ram(u64 base, u64 size);
 paddr_t multiboot_read(paddr_t info); /* the RSDP */
 void acpi_read(paddr_t rsdp);
-void __noreturn boot_fail(const char *why); /* says why on the serial line and stops */
+void __noreturn boot_fail(const char *why); /* says why on the serial line; the end */
 
 /* mmu.c */
 void mmu_init(void); /* final tables; boot CPU */

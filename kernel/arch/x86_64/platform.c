@@ -12,6 +12,7 @@
 #define UART_LINE 4
 #define UART_STATUS (UART_PORT + 5)
 #define UART_EMPTY 0x20
+#define START_FAILED 70 /* as a panic's status */
 #define LOW_RAM (2ul << 20) /* below: the firmware's, the trampoline */
 
 struct start_info {
@@ -44,8 +45,7 @@ void __noreturn boot_fail(const char *why)
     while (*why)
         arch_early_putc(*why++);
     arch_early_putc('\n');
-    for (;;)
-        __asm__ volatile("cli\n\thlt");
+    arch_poweroff(START_FAILED);
 }
 
 /* Whole pages; the direct map goes on to the next 2 MiB. */
