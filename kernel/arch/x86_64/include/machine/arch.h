@@ -15,6 +15,7 @@
 #define ARCH_ISA arch_isa()
 const char *arch_isa(void);
 #define ARCH_ELF_MACHINE 62
+#define ARCH_HAS_SA_RESTORER
 #define ARCH_MINSIGSTKSZ 2048  /* a signal frame with the state of AVX fits */
 extern u32 arch_hwcap;         /* CPUID.1:EDX, as Linux's AT_HWCAP */
 #define ARCH_HWCAP arch_hwcap
