@@ -20,7 +20,7 @@ SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell f
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
-.PHONY: boot-programs bench-programs xv6-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
+.PHONY: iso boot-programs bench-programs xv6-programs all kernel initramfs qemu qemu-gdb qemu-version test check host-tests guest-tests host-test guest-test boot-test \
 	clean compile_commands.json
 .DELETE_ON_ERROR:
 all: kernel initramfs compile_commands.json
@@ -62,7 +62,7 @@ $(BUILD)/ksyms.S: $(BUILD)/kernel.1 tools/ksyms.py
 	$(Q)$(TOOLPREFIX)nm -n $< | python3 tools/ksyms.py > $@.new && mv $@.new $@
 
 $(BUILD)/ksyms.o: $(BUILD)/ksyms.S
-	$(Q)$(KCC) $(ARCH_CFLAGS) -c $< -o $@
+	$(Q)$(KCC) $(ARCH_CFLAGS) -fno-pic -c $< -o $@
 
 $(BUILD)/kernel.elf: $(OBJECTS) $(BUILD)/ksyms.o kernel/arch/$(ARCH)/kernel.ld
 	@echo "  LD      $@"
@@ -84,8 +84,8 @@ compile_commands.json:
 	$(Q)python3 tools/compile_commands.py $(BUILD) "$(KCC) $(KCFLAGS)" $(filter %.c,$(SOURCES)) > $@.new && mv $@.new $@
 
 # ---- running ----
-QEMU ?= qemu-system-riscv64
-QEMU_ARGS = -accel tcg,thread=single -M virt -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
+QEMU ?= qemu-system-$(ARCH)
+QEMU_ARGS = -accel tcg,thread=single $(QEMU_MACHINE) -smp $(CPUS) -m $(MEM) -nographic -kernel $(BUILD)/kernel.elf -initrd build/$(ARCH)/initramfs.cpio
 qemu-version:
 	@v=$$($(QEMU) --version 2>/dev/null | sed -n 's/.* version \([0-9.]*\).*/\1/p'); \
 	[ -n "$$v" ] || { echo "$(QEMU) is not here: ./cowslip setup installs it (or set QEMU=)"; exit 1; }; \
@@ -95,6 +95,15 @@ qemu: all qemu-version
 qemu-gdb: all qemu-version
 	@echo "in another terminal: gdb-multiarch $(BUILD)/kernel.elf -ex 'target remote :1234'"
 	$(QEMU) $(QEMU_ARGS) -s -S
+
+# A CD for x86-64's BIOS, started by GRUB: needs grub-pc-bin, grub-common, xorriso, mtools.
+iso: build/$(ARCH)/cowslip.iso
+build/x86_64/cowslip.iso: $(BUILD)/kernel.elf build/x86_64/initramfs.cpio kernel/arch/x86_64/grub.cfg
+	@rm -rf build/x86_64/iso && mkdir -p build/x86_64/iso/boot/grub
+	$(Q)cp $(BUILD)/kernel.elf build/x86_64/initramfs.cpio build/x86_64/iso/boot/
+	$(Q)cp kernel/arch/x86_64/grub.cfg build/x86_64/iso/boot/grub/
+	@echo "  ISO     $@"
+	$(Q)grub-mkrescue -d /usr/lib/grub/i386-pc -o $@ build/x86_64/iso 2>$@.log || { cat $@.log; exit 1; }
 
 # ---- tests ----
 HOST_WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-compare $(WERROR)
@@ -128,8 +137,10 @@ machine_of = $(patsubst %-small,%,$(1))
 $(foreach v,$(VM_VARIANTS),$(eval $(call vm_variant,$(v),$(call machine_of,$(v)),$(HOST_SANITIZE) \
 	$(if $(filter %-small,$(v)),-DPT_BITS=$(VM_SMALL_$(call machine_of,$(v)))),test_vm)))
 
-GUEST_TESTS := $(patsubst test/guest/%.c,build/$(ARCH)/guest/%,$(wildcard test/guest/*.c))
-build/$(ARCH)/guest/%: test/guest/%.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
+# The same sources for all machines, and for some things of a machine's own.
+GUEST_TESTS := $(patsubst %.c,build/$(ARCH)/guest/%,$(notdir $(wildcard test/guest/*.c test/guest/$(ARCH)/*.c)))
+vpath %.c test/guest test/guest/$(ARCH)
+$(GUEST_TESTS): build/$(ARCH)/guest/%: %.c $(wildcard test/guest/*.h) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
@@ -199,11 +210,11 @@ $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize
 host-tests: $(HOST_TESTS) $(HOST_VM_TESTS)
 guest-tests: $(GUEST_TESTS)
 test:
-	./cowslip test
+	./cowslip test --arch $(ARCH)
 check:
-	./cowslip test --quick
+	./cowslip test --arch $(ARCH) --quick
 host-test guest-test boot-test:
-	./cowslip test $(@:-test=/)
+	./cowslip test --arch $(ARCH) $(@:-test=/)
 
 clean:
 	rm -rf build compile_commands.json

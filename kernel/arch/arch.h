@@ -76,6 +76,11 @@ void *arch_phys_to_virt(paddr_t pa);
 paddr_t arch_virt_to_phys(const void *va);
 #endif
 void *arch_map_device(paddr_t pa, size_t size);    /* uncached registers, read-write, for ever */
+#ifndef COWSLIP_HOST
+/* Registers of a byte each that may lie in a space of their own: device_regs is what they are found by. */
+static inline u8 arch_reg_read(device_regs r, unsigned i);
+static inline void arch_reg_write(device_regs r, unsigned i, u8 v);
+#endif
 /* Maps and unmaps one kernel stack page in the stack area (guard pages are the ones left out); page tables for the
  * whole area exist from boot. */
 void arch_kstack_map(vaddr_t va, paddr_t pa);
@@ -104,8 +109,7 @@ void arch_context_init(struct context *c, vaddr_t stack_top, void (*fn)(void *),
 struct trapframe *arch_user_frame(vaddr_t stack_top);
 void arch_return_to_user(struct trapframe *tf) __noreturn; /* loads the frame; turns interrupts off itself */
 void arch_fpu_save(struct fpu_state *s);          /* of the running thread, if it was used since the restore */
-void arch_fpu_restore(const struct fpu_state *s);
-void arch_thread_switch_user(struct trapframe *tf); /* TLS etc. that does not live in the frame; may be empty */
+static inline void arch_fpu_copy(struct fpu_state *to, const struct fpu_state *from); /* of one that has been saved */
 
 /* Trap frame accessors, so that portable code need not know register names. */
 static inline u64 tf_syscall_number(const struct trapframe *tf);
@@ -144,7 +148,7 @@ struct platform {
     char model[64];
     u8 rng_seed[64]; /* /chosen/rng-seed, else zero */
     unsigned rng_seed_len;
-    paddr_t uart;          /* ns16550a registers; 0: none */
+    paddr_t uart;          /* 16550 registers, as arch_regs_map takes it; 0: none */
     unsigned uart_irq;
 };
 extern struct platform platform; /* filled before kmain() */

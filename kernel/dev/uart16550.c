@@ -13,44 +13,44 @@ enum { RBR_THR = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define LSR_DATA 1
 #define LSR_THR_EMPTY 32
 
-static volatile u8 *regs;
+static device_regs regs;
 
 bool uart_init(void)
 {
     if (platform.uart.pa == 0)
         return false;
-    regs = arch_map_device(platform.uart, 8);
-    regs[IER] = 0;
-    regs[LCR] = LCR_DIVISOR;
-    regs[RBR_THR] = 1; /* as fast as it goes: the shortest pause */
-    regs[IER] = 0;
-    regs[LCR] = LCR_8N1;
-    regs[FCR] = FCR_ENABLE_CLEAR | FCR_TRIGGER_14;
-    regs[MCR] = MCR_DTR_RTS_OUT2;
+    regs = arch_regs_map(platform.uart, 8);
+    arch_reg_write(regs, IER, 0);
+    arch_reg_write(regs, LCR, LCR_DIVISOR);
+    arch_reg_write(regs, RBR_THR, 1); /* as fast as it goes: the shortest pause */
+    arch_reg_write(regs, IER, 0);
+    arch_reg_write(regs, LCR, LCR_8N1);
+    arch_reg_write(regs, FCR, FCR_ENABLE_CLEAR | FCR_TRIGGER_14);
+    arch_reg_write(regs, MCR, MCR_DTR_RTS_OUT2);
     return true;
 }
 
 bool uart_tx_ready(void)
 {
-    return regs[LSR] & LSR_THR_EMPTY;
+    return arch_reg_read(regs, LSR) & LSR_THR_EMPTY;
 }
 
 void uart_put(u8 c)
 {
-    regs[RBR_THR] = c;
+    arch_reg_write(regs, RBR_THR, c);
 }
 
 bool uart_rx_ready(void)
 {
-    return regs[LSR] & LSR_DATA;
+    return arch_reg_read(regs, LSR) & LSR_DATA;
 }
 
 u8 uart_get(void)
 {
-    return regs[RBR_THR];
+    return arch_reg_read(regs, RBR_THR);
 }
 
 void uart_interrupts(bool rx, bool tx)
 {
-    regs[IER] = (u8)((rx ? IER_RX : 0) | (tx ? IER_TX : 0));
+    arch_reg_write(regs, IER, (u8)((rx ? IER_RX : 0) | (tx ? IER_TX : 0)));
 }

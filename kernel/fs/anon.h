@@ -27,15 +27,7 @@ bool signalfd_set_mask(struct file *f, u64 mask); /* false: it is none */
 #define EPOLLONESHOT (1u << 30)
 #define EPOLLWAKEUP (1u << 29)
 #define EPOLLEXCLUSIVE (1u << 28)
-struct epoll_event_abi {
-    u32 events;
-#ifdef __x86_64__
-    u64 data __attribute__((packed));
-#else
-    u32 pad;
-    u64 data;
-#endif
-};
+struct epoll_event_abi; /* machine/abi.h */
 void epoll_init(void);
 int epoll_create(u32 flags, struct file **out) __must_check;
 bool epoll_is(const struct file *f);

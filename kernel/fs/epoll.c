@@ -18,6 +18,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "vm/kmem.h"
+#include <machine/abi.h>
 
 #define QUEUES 2 /* that a file names */
 #define EVENTS_MASK 0xffffu

@@ -100,8 +100,8 @@ static int show_cpuinfo(struct text *t, struct process *p)
 {
     (void)p;
     for (unsigned i = 0; i < cpu_count; i++)
-        text_add(t, "processor\t: %u\nhart\t\t: %u\nmodel name\t: %s\nisa\t\t: %s\n\n", i, cpus[i].hw_id,
-                 platform.model, ARCH_ISA);
+        text_add(t, "processor\t: %u\n%s\t\t: %u\nmodel name\t: %s\n%s\t\t: %s\n\n", i, ARCH_HW_ID,
+                 cpus[i].hw_id, platform.model, ARCH_ISA_NAME, ARCH_ISA);
     return 0;
 }
 

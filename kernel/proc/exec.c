@@ -332,7 +332,7 @@ static size_t make_auxv(u64 *v, const struct exec_image *image, vaddr_t random, 
         AT_HWCAP, ARCH_HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100, AT_PHDR, image->phdr, AT_PHENT, image->phent,
         AT_PHNUM, image->phnum, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->program_entry, AT_UID, c->uid,
         AT_EUID, c->euid, AT_GID, c->gid, AT_EGID, c->egid, AT_SECURE, secure, AT_RANDOM, random, AT_EXECFN, execfn,
-        AT_MINSIGSTKSZ, 1088, AT_SYSINFO_EHDR, vdso_there_is() ? VDSO_ADDRESS : 0, AT_NULL, 0,
+        AT_MINSIGSTKSZ, ARCH_MINSIGSTKSZ, AT_SYSINFO_EHDR, vdso_there_is() ? VDSO_ADDRESS : 0, AT_NULL, 0,
     };
 
     memcpy(v, list, sizeof list);

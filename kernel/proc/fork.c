@@ -138,7 +138,7 @@ static struct thread *thread_copy(const struct clone_args *a, const struct trapf
         return NULL;
     t->start_arg = t;
     arch_fpu_save(&current->fpu);
-    t->fpu = current->fpu;
+    arch_fpu_copy(&t->fpu, &current->fpu);
     t->frame = arch_user_frame(t->kstack + KSTACK_SIZE);
     *t->frame = *frame;
     tf_set_result(t->frame, 0);

@@ -1,7 +1,7 @@
 /*
  * Threads and the scheduler.
  *
- * One struct cpu for each hart; per-CPU run queues, round robin by slices of
+ * One struct cpu for each CPU; per-CPU run queues, round robin by slices of
  * SLICE_NS, idle CPUs asleep and woken by an IPI. Kernel code is preemptible
  * unless interrupts are off or preempt_disable() is in force (a held spin lock
  * does both). Locks: cpu->lock (RANK_SCHED).
@@ -77,7 +77,7 @@ struct cpu {
     struct thread *thread;     /* the running one; first: arch_current() */
     u64 kernel_sp;             /* top of current's kernel stack */
     u64 trap_scratch[4];       /* arch entry code, which checks the offsets of all these */
-    u32 id, hw_id;             /* id counts from 0 in order of coming up; hw_id is the hart id */
+    u32 id, hw_id;             /* id counts from 0 in order of coming up; hw_id is the machine's number */
     bool online, need_resched;
     u32 spin_depth;            /* spin locks held */
     bool spin_irq_saved;       /* interrupts were on at the outermost */

@@ -13,6 +13,7 @@
 #include "lib/lock.h"
 #include "lib/refcount.h"
 #include "lib/types.h"
+#include <machine/arch.h>
 #include "proc/ksigframe.h" /* struct ksigframe_args, struct siginfo (Linux's 128-byte layout) */
 
 #define SIGHUP 1
@@ -85,7 +86,20 @@ struct trapframe;
 struct signal_action {
     vaddr_t handler; /* SIG_DFL, SIG_IGN or an address */
     u64 flags, mask;
+#ifdef ARCH_HAS_SA_RESTORER
+    vaddr_t restorer; /* what the handler returns to; 0: SIGRETURN_ADDRESS */
+#endif
 };
+static inline vaddr_t signal_restorer(const struct signal_action *a)
+{
+#ifdef ARCH_HAS_SA_RESTORER
+    return a->restorer;
+#else
+    (void)a;
+    return 0;
+#endif
+}
+
 struct signal_actions { /* shared with CLONE_SIGHAND; lock of the process that acts */
     struct refcount refs;
     struct spinlock lock; /* RANK_ACTIONS, taken under siglock */

@@ -96,7 +96,7 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
         .signo = signo,
         .info = info,
         .handler = action->handler,
-        .sigreturn = SIGRETURN_ADDRESS,
+        .sigreturn = signal_restorer(action) ? signal_restorer(action) : SIGRETURN_ADDRESS,
         .flags = action->flags,
         .mask = current->restore_sigmask ? current->saved_sigmask : current->sigmask,
         .sp = frame_stack(tf, action),

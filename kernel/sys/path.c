@@ -306,7 +306,6 @@ SYSCALL(fchownat)
     return err ? err : change_owner(d, (u32)a[2], (u32)a[3]);
 }
 
-#define UTIME_NOW 0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
 
 static int new_time(const struct timespec *t, u64 *ns)
@@ -344,16 +343,21 @@ static s64 change_times(struct dentry *d, const struct timespec t[2])
     return err;
 }
 
+s64 utimes_at(int dirfd, vaddr_t path, u64 flags, const struct timespec *t)
+{
+    struct dentry *d;
+    int err = path ? lookup(dirfd, path, follow_flags(flags), &d) : dentry_of_fd((u64)dirfd, &d);
+
+    return err ? err : change_times(d, t);
+}
+
 SYSCALL(utimensat)
 {
     struct timespec t[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
-    struct dentry *d;
-    int err;
 
     if (a[2] && get_user(&t, a[2]))
         return -EFAULT;
-    err = a[1] ? lookup((int)a[0], a[1], follow_flags(a[3]), &d) : dentry_of_fd(a[0], &d);
-    return err ? err : change_times(d, t);
+    return utimes_at((int)a[0], a[1], a[3], t);
 }
 
 /* The real ids count here, not the effective ones. */

@@ -6,6 +6,7 @@
 #include "sys/syscall.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
+#include <machine/abi.h>
 
 #define FD_SETSIZE_MAX 65536u
 
@@ -87,21 +88,18 @@ static s64 ppoll(struct pollfd_abi *fds, unsigned n, u64 deadline)
     return ready;
 }
 
-SYSCALL(ppoll)
+s64 poll_until(const u64 *a, u64 deadline, vaddr_t umask, u64 mask_size)
 {
+    u64 bytes = a[1] * sizeof(struct pollfd_abi);
     struct pollfd_abi *fds;
-    u64 deadline, bytes = a[1] * sizeof *fds;
     s64 result;
 
     if (a[1] > current_process()->rlimit[RLIMIT_NOFILE].cur)
         return -EINVAL;
-    result = deadline_from_user(a[2], &deadline);
-    if (result)
-        return result;
     fds = kmem_alloc(bytes + 1);
     if (!fds)
         return -ENOMEM;
-    result = copy_from_user(fds, a[0], bytes) ? -EFAULT : mask_from_user(a[3], a[4]);
+    result = copy_from_user(fds, a[0], bytes) ? -EFAULT : mask_from_user(umask, mask_size);
     if (!result) {
         result = ppoll(fds, (unsigned)a[1], deadline);
         if (result >= 0 && copy_to_user(a[0], fds, bytes))
@@ -110,6 +108,14 @@ SYSCALL(ppoll)
     }
     kmem_free(fds);
     return result;
+}
+
+SYSCALL(ppoll)
+{
+    u64 deadline;
+    int err = deadline_from_user(a[2], &deadline);
+
+    return err ? err : poll_until(a, deadline, a[3], a[4]);
 }
 
 /* ---- pselect6(n, read, write, except, timeout, {sigmask, size}) ---- */
@@ -201,21 +207,16 @@ static s64 select_wait(struct select *s, u64 deadline)
     return result;
 }
 
-SYSCALL(pselect6)
+s64 select_until(const u64 *a, u64 deadline, vaddr_t umask, u64 mask_size)
 {
     struct select s = {.n = (unsigned)a[0]};
-    u64 deadline, mask[2] = {0, 0};
     s64 result;
 
     if (a[0] > FD_SETSIZE_MAX)
         return -EINVAL;
-    if (a[5] && get_user(&mask, a[5]))
-        return -EFAULT;
-    result = deadline_from_user(a[4], &deadline);
+    result = select_read(&s, a);
     if (!result)
-        result = select_read(&s, a);
-    if (!result)
-        result = mask_from_user(mask[0], mask[1]);
+        result = mask_from_user(umask, mask_size);
     if (!result) {
         result = select_wait(&s, deadline);
         for (unsigned i = 0; i < 3 && result >= 0; i++)
@@ -225,6 +226,17 @@ SYSCALL(pselect6)
     }
     kmem_free(s.memory);
     return result;
+}
+
+SYSCALL(pselect6)
+{
+    u64 deadline, mask[2] = {0, 0};
+    int err;
+
+    if (a[5] && get_user(&mask, a[5]))
+        return -EFAULT;
+    err = deadline_from_user(a[4], &deadline);
+    return err ? err : select_until(a, deadline, mask[0], mask[1]);
 }
 
 /* ---- epoll ---- */

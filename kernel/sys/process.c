@@ -7,6 +7,7 @@
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
 #include "vm/vm.h"
+#include <machine/abi.h>
 
 #define CSIGNAL 0xfful
 
@@ -15,7 +16,7 @@
 SYSCALL(clone)
 {
     struct clone_args c = {.flags = a[0] & ~CSIGNAL, .exit_signal = a[0] & CSIGNAL, .stack = a[1], .parent_tid = a[2],
-                           .tls = a[3], .child_tid = a[4]};
+                           .tls = a[CLONE_ARG_TLS], .child_tid = a[CLONE_ARG_CHILD_TID]};
 
     return process_clone(&c, current->frame);
 }

@@ -5,6 +5,7 @@
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
 #include "vm/vm.h"
+#include <machine/abi.h>
 
 #define UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
 #define SS_ONSTACK 1u
@@ -144,10 +145,6 @@ SYSCALL(rt_tgsigqueueinfo)
 
 /* ---- actions and masks ---- */
 
-struct sigaction_abi { /* riscv64 has no sa_restorer */
-    u64 handler, flags, mask;
-};
-
 SYSCALL(rt_sigaction)
 {
     struct process *p = current_process();
@@ -161,10 +158,12 @@ SYSCALL(rt_sigaction)
     spin_lock(&p->siglock);
     spin_lock(&p->actions->lock);
     action = signal_action_get_locked(p->actions, (int)a[0]);
-    old = (struct sigaction_abi){action.handler, action.flags, action.mask};
-    if (a[1])
-        signal_action_set_locked(p->actions, (int)a[0],
-                                 (struct signal_action){new.handler, new.flags, new.mask & ~UNBLOCKABLE});
+    old = sigaction_write(&action);
+    if (a[1]) {
+        action = sigaction_read(&new);
+        action.mask &= ~UNBLOCKABLE;
+        signal_action_set_locked(p->actions, (int)a[0], action);
+    }
     spin_unlock(&p->actions->lock);
     if (a[1] && signal_is_ignored(p, (int)a[0])) { /* POSIX: what is pending is forgotten */
         signal_queue_flush(&p->pending, SIG_BIT(a[0]));

@@ -5,22 +5,10 @@
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
 #include "vm/vm.h"
+#include <machine/abi.h>
 
 #define AT_SYMLINK_NOFOLLOW 0x100u
 #define AT_EMPTY_PATH 0x1000u
-
-/* asm-generic/stat.h */
-struct stat_abi {
-    u64 dev, ino;
-    u32 mode, nlink, uid, gid;
-    u64 rdev, pad1;
-    s64 size;
-    s32 blksize, pad2;
-    s64 blocks;
-    struct timespec atime, mtime, ctime;
-    u32 unused[2];
-};
-_Static_assert(sizeof(struct stat_abi) == 128, "Linux's ABI");
 
 static struct timespec when(u64 ns)
 {

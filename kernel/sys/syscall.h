@@ -21,6 +21,14 @@ void syscall_dispatch(struct trapframe *tf); /* interrupts on */
 /* Handlers that another personality has use for. */
 s64 sys_getpid(const u64 *a), sys_kill(const u64 *a), sys_dup(const u64 *a), sys_pipe2(const u64 *a), sys_close(const u64 *a);
 
+/* What older calls of a machine mean, too: poll's and select's arguments, with a deadline (ns since boot) in place of the
+ * time; two times of a file, which the path (0: none, dirfd itself) names. */
+s64 poll_until(const u64 *a, u64 deadline, vaddr_t umask, u64 mask_size);
+s64 select_until(const u64 *a, u64 deadline, vaddr_t umask, u64 mask_size);
+struct timespec;
+s64 utimes_at(int dirfd, vaddr_t path, u64 flags, const struct timespec *t);
+#define UTIME_NOW 0x3fffffff /* as nsec */
+
 /* Linux's 64-bit structures that several files decode. */
 struct timespec {
     s64 sec, nsec;

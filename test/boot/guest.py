@@ -1,16 +1,18 @@
 """Driving `./cowslip run` for the boot tests."""
+import os
 import subprocess
 from pathlib import Path
 
 import pexpect
 
+ARCH = os.environ.get("COWSLIP_ARCH", "riscv64")
 TOP = Path(__file__).resolve().parents[2]
 PROMPT = r"root@cowslip:[^#$]*[#$] "
 
 
 def run(*cmd, options=(), stdin=None, limit=60):
     """One program in the guest: (status, stdout, stderr)."""
-    words = ["./cowslip", "run", "--timeout", str(limit), *options]
+    words = ["./cowslip", "run", "--arch", ARCH, "--timeout", str(limit), *options]
     done = subprocess.run([*words, "--", *cmd], cwd=TOP, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=limit + 60, check=False)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
@@ -26,7 +28,7 @@ class Shell:
     """An interactive session."""
 
     def __init__(self, *options, prompt=PROMPT):
-        self.child = pexpect.spawn("./cowslip", ["run", "--timeout", "100", *options], cwd=str(TOP), encoding="utf-8",
+        self.child = pexpect.spawn("./cowslip", ["run", "--arch", ARCH, "--timeout", "100", *options], cwd=str(TOP), encoding="utf-8",
                                    timeout=30, dimensions=(24, 80))
         self.child.delaybeforesend = 0.3  # the shell sets the terminal up after its prompt
         self.child.expect(prompt)

@@ -7,13 +7,16 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from guest import TOP, check, run  # noqa: E402
+from guest import ARCH, TOP, check, run  # noqa: E402
 
 FIRST = ("sh", "-c", "echo $((6*7)); seq 1 100000 | sort -rn | head -1; "
          "for i in 1 2 3 4; do (sleep 0; echo $i) & done; wait")
 
 
 SIZES = [("--cpus", n) for n in ("1", "2", "4", "8")] + [("--mem", n) for n in ("64M", "512M", "515M", "4G", "8G")]
+if ARCH == "x86_64":
+    SIZES += [("--machine", "microvm", "--cpus", "1"), ("--machine", "microvm", "--cpus", "8", "--mem", "64M"),
+              ("--machine", "microvm", "--mem", "4G"), ("--mem", "16G")]
 
 
 @pytest.mark.parametrize("options", SIZES)
@@ -99,7 +102,7 @@ def test_unknown_boot_argument():
 
 def test_usage_errors():
     for words in (["--mem", "1M"], ["--cpus", "9"], ["--add", "/no/such/file", "--", "true"], ["ls"]):
-        done = subprocess.run(["./cowslip", "run", *words], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(["./cowslip", "run", "--arch", ARCH, *words], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False)
         assert done.returncode == 2 and done.stderr
 
@@ -116,7 +119,7 @@ def test_files_do_not_take_all_memory():
 
 
 def test_corrupt_programs(tmp_path):
-    good = bytearray((TOP / "build" / "riscv64" / "user" / "init").read_bytes())
+    good = bytearray((TOP / "build" / ARCH / "user" / "init").read_bytes())
     for i in range(40):
         bad = bytearray(good)
         for at in range(16 + i, 64 + 56 * 6, 7):
@@ -147,7 +150,7 @@ def test_proc():
 
 def program(name):
     """A program of test/boot/programs as the option that puts it into the guest."""
-    return ["--add", f"build/riscv64/boot/{name}:/bin/{name}"]
+    return ["--add", f"build/{ARCH}/boot/{name}:/bin/{name}"]
 
 
 def test_who_finds_no_page_dies_alone():
@@ -217,7 +220,7 @@ def test_ten_thousand_forks_meet_a_limit():
 
 
 def test_bench_writes_what_it_measured(tmp_path):
-    words = ["./cowslip", "bench", "--quick", "--kernels", "cowslip", "--only", "basics", "--mem", "256M",
+    words = ["./cowslip", "bench", "--arch", ARCH, "--quick", "--kernels", "cowslip", "--only", "basics", "--mem", "256M",
              "--out", str(tmp_path)]
     done = subprocess.run(words, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=120, check=False)
@@ -229,7 +232,7 @@ def test_bench_writes_what_it_measured(tmp_path):
 
 
 def test_profile_counts_what_one_call_takes():
-    done = subprocess.run(["./cowslip", "profile", "call.null"], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run(["./cowslip", "profile", "--arch", ARCH, "call.null"], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=150, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     words = done.stdout.decode().split("\n")

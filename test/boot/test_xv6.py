@@ -8,9 +8,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "host"))
-from guest import TOP, Shell, check, run  # noqa: E402
+from guest import ARCH, TOP, Shell, check, run  # noqa: E402
 from xv6image import write_image  # noqa: E402
 
+pytestmark = pytest.mark.skipif(ARCH != "riscv64", reason="xv6's programs are RISC-V's")
 PROGRAMS = TOP / "build" / "riscv64" / "xv6"
 CHECKS = ["calls", "cow", "faults", "short"]
 KERNELS = {"debug": ["--debug"], "release": [], "eager": ["--append", "vm.fork=eager"]}

@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-from . import baseline, benchreport, build, initramfs, packages, setup
+from . import baseline, benchreport, build, initramfs, machines, packages, setup
 from .benchreport import Figure, Figures
 from .common import BUILD, EX_USAGE, TOP, Stop, say
 
-ARCH = "riscv64"
 LIMIT = 3600  # seconds for one kernel
 SCRIPT = "run/bench.sh"
 
@@ -84,10 +83,10 @@ def choose(wanted: str) -> List[str]:
     return names
 
 
-def root(programs: List[Program], size: str, out: Path) -> None:
+def root(arch: str, programs: List[Program], size: str, out: Path) -> None:
     """One archive for all kernels: the base, the programs, and the script that runs them."""
-    base = build.base_archive(ARCH)
-    adds = [f"{BUILD / ARCH / 'bench' / p.stem}:/bench/{p.stem}" for p in sorted((TOP / "bench").glob("*.c"))]
+    base = build.base_archive(arch)
+    adds = [f"{BUILD / arch / 'bench' / p.stem}:/bench/{p.stem}" for p in sorted((TOP / "bench").glob("*.c"))]
     adds += [f"{p}:/bench/{p.name}" for p in sorted((TOP / "bench").glob("*.sh"))]
     words = {"quick": lambda p: p.quick, "full": lambda p: p.words, "big": lambda p: p.big}[size]
     commands = "\n".join(" ".join([f"/bench/{p.name}", *words(p)]) for p in programs)
@@ -99,11 +98,11 @@ def root(programs: List[Program], size: str, out: Path) -> None:
     out.write_bytes(base.read_bytes() + extra)
 
 
-def command_line(kernel: Kernel, image: Path, initrd: Path, mem: str, icount: bool) -> List[str]:
+def command_line(arch: str, kernel: Kernel, image: Path, initrd: Path, mem: str, icount: bool) -> List[str]:
     append = f"rdinit=/{SCRIPT} console=ttyS0 quiet panic=-1 {kernel.append}" if kernel.linux else kernel.append
     # What a guest takes for chance and for the time of day is the same each time, too.
     same = ["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01,clock=vm"]
-    return ["qemu-system-riscv64", "-accel", "tcg", "-M", "virt", "-smp", "1", "-m", mem, "-display", "none", "-serial", "stdio",
+    return [machines.qemu(arch), "-accel", "tcg", *machines.model_words(arch), "-smp", "1", "-m", mem, "-display", "none", "-serial", "stdio",
             "-monitor", "none", "-no-reboot", "-kernel", str(image), "-initrd", str(initrd), "-append", append.strip(),
             *(same if icount else [])]
 
@@ -163,11 +162,11 @@ def progress(name: str, seconds: float, done: int, expected: Optional[int]) -> s
 
 # ---- the command ----
 
-def facts(images: Dict[str, Path], lines: Dict[str, List[str]]) -> Dict[str, str]:
+def facts(arch: str, images: Dict[str, Path], lines: Dict[str, List[str]]) -> Dict[str, str]:
     git = subprocess.run(["git", "-C", str(TOP), "describe", "--always", "--dirty"], stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL, text=True, check=False).stdout.strip()
-    qemu = subprocess.run(["qemu-system-riscv64", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
-    gcc = subprocess.run(["riscv64-linux-gnu-gcc", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    qemu = subprocess.run([machines.qemu(arch), "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    gcc = subprocess.run([f"{machines.MACHINES[arch].compiler}gcc", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
     said = {"Cowslip": git or "not a git checkout", "Compiler": gcc.splitlines()[0] if gcc else "",
             "QEMU": qemu.splitlines()[0] if qemu else ""}
     if "linux" in images:
@@ -176,11 +175,11 @@ def facts(images: Dict[str, Path], lines: Dict[str, List[str]]) -> Dict[str, str
     return said
 
 
-def measure(names: List[str], images: Dict[str, Path], initrd: Path, mem: str, icount: bool,
+def measure(arch: str, names: List[str], images: Dict[str, Path], initrd: Path, mem: str, icount: bool,
             lines: Dict[str, List[str]], results: Dict[str, Figures]) -> None:
     """Boots each kernel in turn. What an interrupted run has so far is in `results`."""
     for n in names:
-        words = command_line(KERNELS[n], images[n], initrd, mem, icount)
+        words = command_line(arch, KERNELS[n], images[n], initrd, mem, icount)
         lines.setdefault(n, words)
         boot = Boot(words)
         results[n] = boot.figures
@@ -188,7 +187,7 @@ def measure(names: List[str], images: Dict[str, Path], initrd: Path, mem: str, i
         boot.run(n if icount else f"{n}, on the wall", expected)
 
 
-def run(kernels: Optional[str], size: str, only: List[str], out: Path, mem: Optional[str], check: bool, record: bool) -> int:
+def run(arch: str, kernels: Optional[str], size: str, only: List[str], out: Path, mem: Optional[str], check: bool, record: bool) -> int:
     """`check`: only the figures that are the same each time, against the budgets and the baseline."""
     names = choose(kernels or ("cowslip,cowslip-eager" if check or record else ",".join(KERNELS)))
     programs = [p for p in PROGRAMS if not only or p.name.removesuffix(".sh") in only]
@@ -196,10 +195,10 @@ def run(kernels: Optional[str], size: str, only: List[str], out: Path, mem: Opti
         raise Stop(f"--only: one of {', '.join(p.name.removesuffix('.sh') for p in PROGRAMS)}", EX_USAGE)
     if (check or record) and (size != "quick" or only or not baseline.NEEDS <= set(names)):
         raise Stop("--check and --record are about all of --quick, with the kernels cowslip and cowslip-eager", EX_USAGE)
-    setup.setup(setup.BENCH)
-    packages.fetch(ARCH)
-    images = {n: packages.linux(ARCH) if KERNELS[n].linux else build.kernel(ARCH, False) for n in names}
-    build.make("building the programs", ["bench-programs"])
+    setup.setup(arch, setup.BENCH)
+    packages.fetch(arch)
+    images = {n: packages.linux(arch) if KERNELS[n].linux else build.kernel(arch, False) for n in names}
+    build.make("building the programs", ["bench-programs", f"ARCH={arch}"])
     before, lines = benchreport.last_run(out), {}
     results: Dict[str, Figures] = {}
     wall: Dict[str, Figures] = {}
@@ -208,19 +207,19 @@ def run(kernels: Optional[str], size: str, only: List[str], out: Path, mem: Opti
     whole = False
     with tempfile.TemporaryDirectory(prefix="bench-", dir=BUILD) as folder:
         initrd = Path(folder) / "initramfs.cpio"
-        root(programs, size, initrd)
+        root(arch, programs, size, initrd)
         for n in [n for n in names if not KERNELS[n].linux]:  # whoever builds another meanwhile: this one is measured
             images[n] = Path(shutil.copy(images[n], Path(folder) / f"{n}.elf"))
         try:
-            measure(names, images, initrd, mem, True, lines, results)
+            measure(arch, names, images, initrd, mem, True, lines, results)
             if not (check or record):
-                measure([n for n in names if n != "cowslip-eager"], images, initrd, mem, False, lines, wall)
+                measure(arch, [n for n in names if n != "cowslip-eager"], images, initrd, mem, False, lines, wall)
             whole = True
         except KeyboardInterrupt:
             say("stopped; what has been measured follows")
     print(benchreport.table(results, wall, before))
-    benchreport.write(out, results, wall, facts(images, lines))
+    benchreport.write(out, results, wall, facts(arch, images, lines))
     say(f"{out / 'results.json'} and {out / 'report.html'} have been written")
     if record and whole:
-        baseline.record(ARCH, results)
-    return baseline.check(ARCH, results) if check and whole else 0 if whole else 130
+        baseline.record(arch, results)
+    return baseline.check(arch, results) if check and whole else 0 if whole else 130

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-from . import build, initramfs, packages, profile, qemu, setup, xv6
+from . import build, initramfs, machines, packages, profile, qemu, setup, xv6
 from .common import BUILD, EX_USAGE, Stop, say
 from .console import environment
 
@@ -46,6 +46,10 @@ def seconds(text: str) -> float:
     return value
 
 
+def add_arch(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--arch", choices=list(machines.MACHINES), default="riscv64", help="the machine (default: riscv64)")
+
+
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="cowslip", description="Runs and tests Cowslip, a small kernel whose fork() shares "
                                 "address spaces as trees.", epilog=EXAMPLES,
@@ -53,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     verbs = p.add_subparsers(dest="verb", required=True, metavar="VERB")
     r = verbs.add_parser("run", help="boot in QEMU: a shell, or one program", epilog=EXAMPLES,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
-    r.add_argument("--arch", choices=["riscv64"], default="riscv64", help="the machine (default: riscv64)")
+    add_arch(r)
+    r.add_argument("--machine", choices=machines.models(), default="", help="which of QEMU's machines (x86_64: q35 or microvm)")
     r.add_argument("--mem", type=mem, default="512M", metavar="SIZE", help="memory, 64M to 16G (default: 512M)")
     r.add_argument("--cpus", type=cpus, default=2, metavar="N", help="1 to 8 (default: 2)")
     r.add_argument("--add", action="append", default=[], metavar="HOST[:GUEST]",
@@ -71,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     r.add_argument("cmd", nargs="*", metavar="-- CMD [ARG]", help="a program of the guest and its arguments")
     r.set_defaults(run=run)
     t = verbs.add_parser("test", help="build and run the tests")
+    add_arch(t)
     t.add_argument("--quick", action="store_true", help="only the host tests and one boot")
     t.add_argument("--suite", metavar="NAME", help="instead: tests that others wrote for Linux (mm, nolibc, nolibc-init, posix, busybox, shells, stress)")
     t.add_argument("--on", choices=["cowslip", "linux"], default="cowslip", help="with --suite: the kernel that runs it")
@@ -82,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     size = b.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", default="full", help="small sizes, a minute")
     size.add_argument("--big", dest="size", action="store_const", const="big", help="up to 16 GiB, with 18 GiB of memory")
-    b.add_argument("--arch", choices=["riscv64"], default="riscv64", help="the machine (default: riscv64)")
+    add_arch(b)
     b.add_argument("--kernels", metavar="NAMES", help="which of cowslip,cowslip-eager,linux (default: all)")
     b.add_argument("--check", action="store_true", help="with --quick: fail where a budget or the baseline is exceeded")
     b.add_argument("--record", action="store_true", help="with --quick: write bench/baseline.json")
@@ -91,25 +97,29 @@ def parser() -> argparse.ArgumentParser:
     b.add_argument("--out", type=Path, default=BUILD / "bench", metavar="DIR", help="where results go (default: build/bench)")
     b.set_defaults(run=bench)
     f = verbs.add_parser("profile", help="count the instructions of an operation, function by function")
+    add_arch(f)
     f.add_argument("operation", choices=list(profile.MARKS), metavar="OPERATION", help=f"one of {', '.join(profile.MARKS)}")
     f.add_argument("--size", type=int, default=16, metavar="MIB", help="memory that the process has touched (default: 16)")
     f.add_argument("--eager", action="store_true", help="with tables copied at fork (vm.fork=eager)")
     f.add_argument("--all", action="store_true", help="every function, however small its share")
-    f.set_defaults(run=lambda args: profile.run(args.operation, args.size, args.eager, args.all))
+    f.set_defaults(run=lambda args: profile.run(args.arch, args.operation, args.size, args.eager, args.all))
     s = verbs.add_parser("setup", help="install what run and test need (they do it themselves, too)")
-    s.set_defaults(run=lambda _: prepare())
+    add_arch(s)
+    s.set_defaults(run=lambda args: prepare(args.arch))
     return p
 
 
-def prepare() -> int:
-    setup.setup(setup.TEST)
-    packages.fetch("riscv64")
+def prepare(arch: str) -> int:
+    setup.setup(arch, setup.TEST + setup.TEST_MACHINE.get(arch, []))
+    packages.fetch(arch)
     return 0
 
 
 def run(args: argparse.Namespace) -> int:
-    setup.setup(setup.RUN + (setup.GDB if args.gdb else []))
-    setup.check_versions("riscv64-linux-gnu-gcc")
+    if args.machine and args.machine not in machines.MACHINES[args.arch].models:
+        raise Stop(f"--machine: {args.machine} is none of {args.arch}'s", EX_USAGE)
+    setup.setup(args.arch, setup.GDB if args.gdb else [])
+    setup.check_versions(args.arch)
     if args.icount:
         args.cpus = 1
     packages.fetch(args.arch)
@@ -130,28 +140,30 @@ def run(args: argparse.Namespace) -> int:
                 with open(build.package_archive(args.arch, args.packages.split(",")), "rb") as more:
                     shutil.copyfileobj(more, out, 1 << 20)
             out.write(extra)
-        words = qemu.command_line(args.arch, kernel, initrd, args)
+        status = Path(folder) / "status"
+        words = qemu.command_line(args.arch, kernel, initrd, args, status)
         if args.verbose:
             say(" ".join(words))
         if args.gdb:
             say(f"waiting for: gdb-multiarch {kernel} -ex 'target remote :1234'")
         session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source(),
-                               args.cmd is None, slow=args.gdb)
+                               args.cmd is None, slow=args.gdb,
+                               status_file=status if machines.MACHINES[args.arch].status_port else None)
         return session.run()
 
 
 def bench(args: argparse.Namespace) -> int:
     from . import bench as benches
-    return benches.run(args.kernels, args.size, args.only, args.out, args.mem, args.check, args.record)
+    return benches.run(args.arch, args.kernels, args.size, args.only, args.out, args.mem, args.check, args.record)
 
 
 def test(args: argparse.Namespace) -> int:
     from . import suites, testing
-    setup.setup(setup.TEST)
-    packages.fetch("riscv64")
+    setup.setup(args.arch, setup.TEST + setup.TEST_MACHINE.get(args.arch, []))
+    packages.fetch(args.arch)
     if args.suite:
-        return suites.run(args.suite, args.on == "linux", args.record, args.debug, args.pattern)
-    return testing.run(args.quick, args.pattern)
+        return suites.run(args.arch, args.suite, args.on == "linux", args.record, args.debug, args.pattern)
+    return testing.run(args.arch, args.quick, args.pattern)
 
 
 def main(argv: List[str]) -> int:

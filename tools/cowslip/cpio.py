@@ -8,7 +8,7 @@ from .common import say
 
 
 # As in Debian: these are links to the folder of the same name below usr, and whatever is put into them goes there.
-MERGED = ("bin", "lib", "sbin")
+MERGED = ("bin", "lib", "lib64", "sbin")
 
 
 def place(name: str) -> str:

@@ -5,22 +5,24 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from . import packages
+from . import machines, packages
 from .common import BUILD, EX_USAGE, TOP, Stop
 from .cpio import MERGED, Archive, place
 
 FOLDERS = {"dev": 0o755, "etc": 0o755, "home": 0o755, "proc": 0o555, "root": 0o700, "run": 0o755, "tmp": 0o1777,
-           "usr/bin": 0o755, "usr/lib": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
+           "usr/bin": 0o755, "usr/lib": 0o755, "usr/lib64": 0o755, "usr/sbin": 0o755, "var/tmp": 0o1777, "var/log": 0o755}
 
 
-def applets(busybox: Path) -> List[str]:
-    """BusyBox's own list of links; without the user emulator, what the archive of names in its binary says."""
-    try:
-        text = subprocess.run(["qemu-riscv64-static", str(busybox), "--list-full"], stdout=subprocess.PIPE, check=True,
-                              text=True).stdout
-        names = text.split()
-    except (OSError, subprocess.CalledProcessError):
-        names = applets_in(busybox)
+def applets(arch: str, busybox: Path) -> List[str]:
+    """BusyBox's own list of links; where it cannot be run, what the archive of names in its binary says."""
+    names: List[str] = []
+    for emulator in ([machines.emulator(arch)], []):
+        try:
+            names = names or subprocess.run([*emulator, str(busybox), "--list-full"], stdout=subprocess.PIPE, check=True,
+                                            text=True).stdout.split()
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    names = names or applets_in(busybox)
     return sorted(n for n in names if os.path.basename(n) not in ("busybox", "init", "linuxrc"))
 
 
@@ -46,7 +48,7 @@ def write_base(arch: str, tree: Path, out: Path) -> None:
         for path in package.take:
             source, _, name = path.partition(":")
             a.add(tree / source, name or source)
-    for name in sorted({place(n) for n in applets(tree / "usr/bin/busybox")}):
+    for name in sorted({place(n) for n in applets(arch, tree / "usr/bin/busybox")}):
         a.link(name, os.path.relpath("usr/bin/busybox", os.path.dirname(name)))
     a.end()
     temporary = out.with_suffix(".new")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, say
+from .machines import MACHINES
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-DEBIAN_ARCH = {"riscv64": "riscv64"}
+DEBIAN_ARCH = {name: machine.debian for name, machine in MACHINES.items()}
 
 class Guest(NamedTuple):
     """A package of the guest: which of its files and folders the guest's root gets, as PATH or PATH:PATH-IN-GUEST."""
@@ -206,7 +207,7 @@ def linux(arch: str) -> Path:
     images = sorted(tree.glob("boot/vmlinu*"))
     if images:
         return images[-1]
-    say(f"fetching linux-image-{arch} (Debian {SUITE}, about 110 MB): the kernel to compare with")
+    say(f"fetching linux-image-{DEBIAN_ARCH[arch]} (Debian {SUITE}, about 110 MB): the kernel to compare with")
     tree.mkdir(parents=True, exist_ok=True)
     with Progress("fetching"):
         state = prepare(arch)
@@ -216,7 +217,7 @@ def linux(arch: str) -> Path:
                                stdout=subprocess.PIPE, text=True, check=False).stdout
         found = re.search(r"Depends: (linux-image-\S+)", shown)
         if not found:
-            raise Stop(f"linux-image-{arch} cannot be found in Debian {SUITE}", EX_UNAVAILABLE)
+            raise Stop(f"linux-image-{DEBIAN_ARCH[arch]} cannot be found in Debian {SUITE}", EX_UNAVAILABLE)
         for old in state.glob("linux-image-*.deb"):
             old.unlink()
         run(["apt-get", *options, "download", found.group(1)], state)

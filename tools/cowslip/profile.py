@@ -18,8 +18,8 @@ from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from . import bench, build, packages, setup
 from .common import BUILD, TOP, Stop, say
+from .machines import MACHINES
 
-ARCH = "riscv64"
 LIMIT = 120        # seconds for all of it
 ROUNDS = {"write.walk": 500}  # of the operation, over which the counts are averaged; of the others:
 FEW = 8
@@ -36,8 +36,8 @@ MARKS = {"fork.exit": "process_clone", "fork.exec": "process_clone", "vfork.exec
 class Symbols:
     """The functions of the kernel, and the folder that each comes from."""
 
-    def __init__(self, kernel: Path):
-        text = subprocess.run(["riscv64-linux-gnu-nm", "-n", "-l", str(kernel)], stdout=subprocess.PIPE, check=True, text=True).stdout
+    def __init__(self, arch: str, kernel: Path):
+        text = subprocess.run([f"{MACHINES[arch].compiler}nm", "-n", "-l", str(kernel)], stdout=subprocess.PIPE, check=True, text=True).stdout
         found = re.findall(r"^([0-9a-f]+) [tT] (\S+)(?:\t(\S+):\d+)?$", text, re.M)
         self.starts = [int(at, 16) for at, _, _ in found]
         self.names = [name for _, name, _ in found]
@@ -99,15 +99,15 @@ def switch_on(monitor: Path) -> None:
         time.sleep(0.3)  # the monitor reads when it gets to it
 
 
-def run_guest(operation: str, mib: int, eager: bool, symbols: Symbols, kernel: Path) -> Profile:
+def run_guest(arch: str, operation: str, mib: int, eager: bool, symbols: Symbols, kernel: Path) -> Profile:
     with tempfile.TemporaryDirectory(prefix="profile-", dir=BUILD) as name:
         folder = Path(name)
         initrd, fifo, monitor = folder / "initramfs.cpio", folder / "trace", folder / "monitor"
         loop = bench.Program("loop", [operation, str(mib)], [], [])
-        bench.root([loop], "full", initrd)
+        bench.root(arch, [loop], "full", initrd)
         os.mkfifo(fifo)
         which = bench.KERNELS["cowslip-eager" if eager else "cowslip"]
-        words = bench.command_line(which, kernel, initrd, f"{512 + 3 * mib}M", True)
+        words = bench.command_line(arch, which, kernel, initrd, f"{512 + 3 * mib}M", True)
         words[words.index("-monitor") + 1] = f"unix:{os.path.relpath(monitor, TOP)},server,nowait"
         words += ["-singlestep", "-d", "nochain", "-D", str(fifo)]
         keep_open = os.open(fifo, os.O_RDWR)  # QEMU opens it to write before we read
@@ -150,14 +150,14 @@ def table(profile: Profile, rooms: Dict[str, str], shortest: float) -> str:
     return "\n".join(lines)
 
 
-def run(operation: str, mib: int, eager: bool, everything: bool) -> int:
-    setup.setup(setup.RUN)
-    packages.fetch(ARCH)
-    kernel = build.kernel(ARCH, False)
-    build.make("building the programs", ["bench-programs"])
-    symbols = Symbols(kernel)
+def run(arch: str, operation: str, mib: int, eager: bool, everything: bool) -> int:
+    setup.setup(arch, [])
+    packages.fetch(arch)
+    kernel = build.kernel(arch, False)
+    build.make("building the programs", ["bench-programs", f"ARCH={arch}"])
+    symbols = Symbols(arch, kernel)
     if MARKS[operation] not in symbols.at:
         raise Stop(f"the kernel has no function {MARKS[operation]}")
     say(f"{operation}: booting, then {ROUNDS.get(operation, FEW)} rounds of it")
-    print(table(run_guest(operation, mib, eager, symbols, kernel), symbols.rooms, 0.0 if everything else 0.4))
+    print(table(run_guest(arch, operation, mib, eager, symbols, kernel), symbols.rooms, 0.0 if everything else 0.4))
     return 0

@@ -12,6 +12,7 @@ import tty
 from pathlib import Path
 from typing import List, Optional
 
+from . import machines
 from .common import EX_SOFTWARE, EX_TIMEOUT, EX_UNAVAILABLE, Stop, say
 from .console import CREDIT, CREDITS, Decoder, Encoder, Escape, Log
 
@@ -27,11 +28,12 @@ def die_with_parent() -> None:
     os.setpgrp()  # Ctrl-C at the terminal is the guest's, or ours: not QEMU's
 
 
-def command_line(arch: str, kernel: Path, initrd: Path, args) -> List[str]:
+def command_line(arch: str, kernel: Path, initrd: Path, args, status_file: Path) -> List[str]:
     # With a host thread for each CPU, QEMU 7.2 has been seen to lose a guest's stores while another hart starts, also with
     # that hart parked in its first instruction; with one thread for all it has not (docs/testing.md).
-    words = [os.environ.get("COWSLIP_QEMU", f"qemu-system-{arch}"), "-accel",
-             f"tcg,thread={os.environ.get('COWSLIP_TCG_THREAD', 'single')}", "-M", "virt", "-smp", str(args.cpus), "-m", args.mem,
+    words = [os.environ.get("COWSLIP_QEMU", machines.qemu(arch)), "-accel",
+             f"tcg,thread={os.environ.get('COWSLIP_TCG_THREAD', 'single')}", *machines.model_words(arch, args.machine),
+             *machines.status_words(arch, status_file), "-smp", str(args.cpus), "-m", args.mem,
              "-display", "none", "-serial", "stdio", "-monitor", "none", "-kernel", str(kernel), "-initrd", str(initrd),
              "-append", " ".join(["console=framed", *args.append])]
     if args.icount:
@@ -66,7 +68,7 @@ class Session:
     """One run of QEMU."""
 
     def __init__(self, words: List[str], stdio: str, timeout: Optional[float], verbose: bool, stdin: Optional[int],
-                 interactive: bool = False, slow: bool = False):
+                 interactive: bool = False, slow: bool = False, status_file: Optional[Path] = None):
         self.words, self.stdio, self.verbose, self.interactive = words, stdio, verbose, interactive
         self.decoder, self.encoder, self.escape, self.log = Decoder(), Encoder(), Escape(), Log()
         self.terminal = Terminal(0 if stdio[0] == "t" else -1)
@@ -81,6 +83,7 @@ class Session:
         self.ready = False            # the boot is over; only then does the guest listen
         self.timed_out = self.out_closed = False
         self.stopped = 0              # the signal that ended us
+        self.status_file = status_file  # where the guest's status is, if QEMU's own does not tell
 
     # ---- what the guest sends ----
 
@@ -188,7 +191,7 @@ class Session:
             if qemu.poll() is None:
                 qemu.kill()
             qemu.wait()
-        return self.status(qemu.returncode)
+        return self.status(self.guest_status(qemu.returncode))
 
     def on_signal(self, signo: int, _: object) -> None:
         self.stopped = signo
@@ -230,6 +233,18 @@ class Session:
                 self.send(guest)
 
     # ---- the end ----
+
+    def guest_status(self, ended: int) -> int:
+        """A guest that ends without a word about its status has been reset."""
+        if self.status_file is None or ended < 0:
+            return ended
+        said = self.status_file.read_bytes() if self.status_file.exists() else b""
+        if said:
+            return said[-1]
+        if ended or not self.ready or self.timed_out or self.stopped or self.escape.leave:
+            return ended
+        self.tell("the machine was reset")
+        return EX_SOFTWARE
 
     def status(self, ended: int) -> int:
         """What the command's exit status is; ended: QEMU's, negative for a signal. Says why if the guest did not."""

@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from . import build, initramfs, packages
+from . import build, initramfs, machines, packages
 from .common import BUILD, TOP, Stop, say
+from .machines import MACHINES
 
-ARCH = "riscv64"
+ARCH = "riscv64"  # the machine in hand, and its compiler: use()
 CC = "riscv64-linux-gnu-gcc"
 SCRIPT = "run/suite.sh"
 
@@ -91,8 +92,13 @@ def archive(guest: Guest, scripts: Dict[str, str], cmd: Optional[List[str]], fol
     return initrd
 
 
+def use(arch: str) -> None:
+    global ARCH, CC
+    ARCH, CC = arch, f"{MACHINES[arch].compiler}gcc"
+
+
 def qemu(guest: Guest, kernel: Path, initrd: Path, append: str) -> List[str]:
-    return ["qemu-system-riscv64", "-accel", "tcg,thread=single", "-M", "virt", "-smp", str(guest.cpus), "-m", guest.mem, "-display",
+    return [machines.qemu(ARCH), "-accel", "tcg,thread=single", *machines.model_words(ARCH), "-smp", str(guest.cpus), "-m", guest.mem, "-display",
             "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd),
             "-append", append]
 
@@ -146,7 +152,7 @@ def run_on(name: str, guest: Guest, linux: bool) -> str:
             return listen(qemu(guest, packages.linux(ARCH), initrd, append), guest, f"{name} on Linux", "@@@ the end")
         script = Path(folder) / "suite.inner"
         script.write_text(guest.script)
-        words = ["./cowslip", "run", "--mem", guest.mem, "--cpus", str(guest.cpus), "--timeout", str(guest.limit + 10)]
+        words = ["./cowslip", "run", "--arch", ARCH, "--mem", guest.mem, "--cpus", str(guest.cpus), "--timeout", str(guest.limit + 10)]
         words += ["--debug"] if guest.debug else []
         words += ["--packages", ",".join(guest.packages)] if guest.packages else []
         words += [w for a in [*guest.adds, f"{script}:/run/suite.inner"] for w in ("--add", a)]
@@ -157,7 +163,7 @@ def run_on(name: str, guest: Guest, linux: bool) -> str:
 # ---- what is expected ----
 
 def expected_file(name: str) -> Path:
-    return TOP / "test" / "suites" / f"{name}.expected"
+    return TOP / "test" / "suites" / (f"{name}.expected" if ARCH == "riscv64" else f"{name}.{ARCH}.expected")
 
 
 def read_expected(name: str) -> Results:

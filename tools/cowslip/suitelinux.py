@@ -6,11 +6,12 @@ from typing import Callable, List, NamedTuple, Tuple
 
 from . import packages, suite
 from .common import BUILD, TOP, Progress, Stop, say
+from .machines import MACHINES
 
 SOURCE = "linux-source-6.12"
 SELFTESTS = "tools/testing/selftests"
 TAKE = [f"{SELFTESTS}/mm", f"{SELFTESTS}/nolibc", f"{SELFTESTS}/kselftest.h", f"{SELFTESTS}/kselftest_harness.h", "tools/include",
-        "mm/gup_test.h", "tools/mm/page-types.c", "tools/lib/api", "tools/lib/str_error_r.c", "include/uapi/linux"]
+        "tools/arch/riscv", "tools/arch/x86", "mm/gup_test.h", "tools/mm/page-types.c", "tools/lib/api", "tools/lib/str_error_r.c", "include/uapi/linux"]
 
 # How to run a program. on-fault-limit: whoever has all rights has no limit. page-types is a tool, of which
 # pages.sh asks what it must know.
@@ -50,7 +51,7 @@ def compile_mm(tree: Path, program: str) -> List[str]:
     libraries = ["-lpthread", "-lrt", "-lm"]
     if program == "mlock-random-test":
         place = next(t for t in packages.with_dependencies(suite.ARCH, ["libcap-dev"]) if t.name.startswith("libcap-dev_")) / "usr"
-        libraries += [f"-I{place / 'include'}", f"-L{place / 'lib/riscv64-linux-gnu'}", "-lcap"]
+        libraries += [f"-I{place / 'include'}", f"-L{place / 'lib' / MACHINES[suite.ARCH].compiler.rstrip('-')}", "-lcap"]
     return ["-O1", "-static", "-w", f"-I{mm}", f"-I{tree / 'tools/include/uapi'}", f"-I{tree / 'tools/include'}", "-D_GNU_SOURCE=",
             "-include", "stdint.h", str(mm / f"{program}.c"), str(mm / "vm_util.c"), str(mm / "thp_settings.c"), *libraries]
 

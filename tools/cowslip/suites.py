@@ -33,12 +33,13 @@ def chosen(results: suite.Results, patterns: List[str]) -> suite.Results:
     return {name: result for name, result in results.items() if not patterns or any(p in name for p in patterns)}
 
 
-def run(name: str, on_linux: bool, record: bool, debug: bool, patterns: List[str]) -> int:
+def run(arch: str, name: str, on_linux: bool, record: bool, debug: bool, patterns: List[str]) -> int:
     """`patterns`: only tests whose name has one of these in it count, and if the suite can, only they are run."""
     if name not in SUITES:
         raise Stop(f"--suite: one of {', '.join(SUITES)}", EX_USAGE)
     if record and patterns:
         raise Stop("--record is about the whole suite", EX_USAGE)
+    suite.use(arch)
     guest = SUITES[name].prepare(patterns)._replace(debug=debug)
     build.kernel(suite.ARCH, debug)
     text = suite.run_on(name, guest, on_linux)

@@ -87,16 +87,6 @@ void arch_fpu_save(struct fpu_state *s)
     arch_irq_restore(on);
 }
 
-void arch_fpu_restore(const struct fpu_state *s)
-{
-    (void)s; /* the first use traps: fpu_first_use */
-}
-
-void arch_thread_switch_user(struct trapframe *tf)
-{
-    (void)tf;
-}
-
 /* ---- from user mode ---- */
 
 static enum fault_access fault_access(u64 cause)

@@ -10,7 +10,10 @@
 #include "lib/types.h"
 
 #define ARCH_NAME "riscv64"
+#define ARCH_HW_ID "hart" /* names in /proc/cpuinfo */
+#define ARCH_ISA_NAME "isa"
 #define ARCH_ISA "rv64imafdc"
+#define ARCH_MINSIGSTKSZ 1088 /* a signal frame */
 #define ARCH_HWCAP 0x112dul /* a c d f i m, as Linux's AT_HWCAP */
 #define ARCH_ELF_MACHINE 243
 
@@ -147,7 +150,25 @@ static inline paddr_t arch_virt_to_phys(const void *va)
 {
     return (paddr_t){(u64)va - DIRECT_MAP};
 }
+
+/* A serial port's registers: in memory. */
+typedef volatile u8 *device_regs;
+#define arch_regs_map(base, size) ((device_regs)arch_map_device((base), (size)))
+static inline u8 arch_reg_read(device_regs r, unsigned i)
+{
+    return r[i];
+}
+
+static inline void arch_reg_write(device_regs r, unsigned i, u8 v)
+{
+    r[i] = v;
+}
 #endif
+
+static inline void arch_fpu_copy(struct fpu_state *to, const struct fpu_state *from)
+{
+    *to = *from;
+}
 
 static inline u64 tf_syscall_number(const struct trapframe *tf)
 {
