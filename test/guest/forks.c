@@ -95,8 +95,12 @@ static void zombies_own_nothing(int n)
 
     for (int i = 0; i < n; i++) {
         pid[i] = fork();
-        if (pid[i] == 0)
-            _exit(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED);
+        if (pid[i] == 0) {
+            char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            for (size_t at = 0; at < size; at += 4096)
+                p[at] = 1;
+            _exit(0);
+        }
         waitid(P_PID, (id_t)pid[i], &info, WEXITED | WNOWAIT);
     }
     for (int i = 0; i < n; i++)

@@ -212,6 +212,23 @@ static void test_no_fault_comes_twice(void **state)
     assert_int_equal(vm_counter_read(VMC_fault_spurious), before);
 }
 
+/* mprotect where nothing is mapped yet copies shared tables all the same; no CPU walks through the old ones afterwards. */
+static void test_mprotect_of_what_is_not_there(void **state)
+{
+    struct vmspace *child;
+
+    (void)state;
+    for (u64 i = 0; i < 8; i++) {
+        map(A, 4, RW, MAP_FIXED_);
+        store(A, i);
+        child = vmspace_fork(vm);
+        assert_int_equal(load(A), i);
+        assert_int_equal(vm_protect(vm, A + 2 * PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+        vmspace_put(child); /* the last to have the old tables */
+        assert_int_equal(load(A), i);
+    }
+}
+
 /* More pages than are gathered for one flush, known to two CPUs. */
 static void test_munmap_of_many_pages(void **state)
 {
@@ -288,6 +305,7 @@ static void test_mremap(void **state)
     assert_int_equal(vm_remap(vm, (vaddr_t)at, 8 * PAGE_SIZE, 2 * PAGE_SIZE, 0, 0), at); /* shrinks in its place */
     assert_int_equal(host_store((vaddr_t)at + 2 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
     assert_int_equal(vm_remap(vm, (vaddr_t)at, 2 * PAGE_SIZE, PAGE_SIZE, MAYMOVE | FIXED, A), A); /* and as it moves */
+    assert_int_equal(host_store((vaddr_t)at + PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
     assert_int_equal(load(A), 10);
     assert_int_equal(vm_remap(vm, A, PAGE_SIZE, PAGE_SIZE, 0, 0), A);
 }
@@ -568,6 +586,7 @@ int main(void)
         TEST(test_munmap),       TEST(test_mprotect),      TEST(test_brk),
         TEST(test_execute_takes_write_away), TEST(test_execute_syncs_code),
         TEST(test_no_fault_comes_twice), TEST(test_munmap_of_many_pages),
+        TEST(test_mprotect_of_what_is_not_there),
         TEST(test_mremap),       TEST(test_mremap_refuses), TEST(test_looking_from_outside),
         TEST(test_left_out_of_fork),
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
-from . import build
-from .common import BUILD, TOP, Progress, say
+from . import build, museum
+from .common import BUILD, TOP, Progress, Stop, say
 
 ARCH = "riscv64"
 GUEST_LIMIT = 300  # seconds for all guest tests in one boot
@@ -141,6 +141,17 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
                 run.add(name, *future.result())
 
 
+def museum_tests(run: Run, patterns: List[str]) -> None:
+    def tell(o: museum.Outcome) -> None:
+        caught = o.caught_by is not None
+        run.add(f"museum/{o.fault.name}", Result(int(caught), int(not caught), "" if caught else "no test finds this fault"), o.seconds)
+
+    try:
+        museum.run(patterns, tell)
+    except Stop as e:
+        run.add("museum", Result(0, 1, str(e)), 0)
+
+
 # The protocol of shared tables (test/model/table.pml): whole, and with a step left out, which must be found.
 MODEL_RUNS = [([], True), (["THREE"], True)] + [([step], False) for step in (
     "NO_FORK_FLUSH", "NO_SEAL", "NO_COUNT", "NO_COPY_FLUSH", "DROP_EARLY", "KEEP_SEALED_MARK")] + [
@@ -262,6 +273,7 @@ def run(quick: bool, patterns: List[str]) -> int:
     host_tests(result, patterns)
     if not quick:
         model_tests(result, patterns)
+        museum_tests(result, patterns)
     if not quick:
         guest_tests(result, patterns)
         bench_tests(result, patterns)
