@@ -122,6 +122,7 @@ VM_VARIANTS := riscv64 x86_64 riscv64-small x86_64-small
 VM_SMALL_riscv64 := 3
 VM_SMALL_x86_64 := 2
 VM_CFLAGS := -std=gnu17 -O2 -g $(HOST_WARNINGS) -DCOWSLIP_HOST -DCOWSLIP_DEBUG -fno-builtin-printf -Ikernel -Itest/host
+VM_LIBS := -lcmocka -lpthread -Wl,--wrap=page_free,--wrap=page_free_table,--wrap=page_put
 # 1: variant, 2: machine, 3: more flags, 4: program
 define vm_variant
 build/host-vm/$(1)/%.o: %.c
@@ -129,7 +130,7 @@ build/host-vm/$(1)/%.o: %.c
 	@echo "  HOSTCC  $$< ($(1))"
 	$$(Q)$$(CC) $$(VM_CFLAGS) $(3) -DHOST_ARCH='"$(1)"' -Ikernel/arch/$(2)/include -MMD -MP -c $$< -o $$@
 build/host-vm/$(1)/$(4): $(VM_SOURCES:%.c=build/host-vm/$(1)/%.o) build/host-vm/$(1)/test/host/$(4).o
-	$$(Q)$$(CC) $(3) $$^ -o $$@ -lcmocka -lpthread
+	$$(Q)$$(CC) $(3) $$^ -o $$@ $(VM_LIBS)
 HOST_VM_TESTS += build/host-vm/$(1)/$(4)
 -include $(shell find build/host-vm/$(1) -name '*.d' 2>/dev/null)
 endef
@@ -199,10 +200,23 @@ build/host-vm/fuzz_vm: test/host/fuzz_vm.c test/host/test_vm.c $(VM_SOURCES) $(w
 	@echo "  CLANG   $<"
 	$(Q)clang -std=gnu17 -O1 -g -w -fsanitize=fuzzer,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all \
 	    -DCOWSLIP_HOST -DCOWSLIP_DEBUG -DPT_BITS=3 -DHOST_ARCH='"riscv64-small"' -Ikernel -Itest/host -Ikernel/arch/riscv64/include \
-	    $(VM_SOURCES) test/host/fuzz_vm.c -o $@ -lcmocka
+	    $(VM_SOURCES) test/host/fuzz_vm.c -o $@ $(VM_LIBS)
 fuzz: build/host-vm/fuzz_vm
 	@mkdir -p build/corpus
 	$< -max_len=20000 -len_control=0 $(FUZZ) build/corpus
+
+# The same without sanitizers, for the museum of planted faults: tools/cowslip/museum.py compiles what a fault changes.
+VM_FAST_TESTS := build/host-vm/riscv64-small-fast/test_vm build/host-vm/x86_64-small-fast/test_vm \
+	$(foreach v,riscv64-fast x86_64-fast,build/host-vm/$(v)/test_vm build/host-vm/$(v)/test_vm_calls)
+$(eval $(call vm_variant,riscv64-small-fast,riscv64,-O1 -DPT_BITS=$(VM_SMALL_riscv64),test_vm))
+$(eval $(call vm_variant,x86_64-small-fast,x86_64,-O1 -DPT_BITS=$(VM_SMALL_x86_64),test_vm))
+$(foreach v,riscv64 x86_64,$(foreach t,test_vm test_vm_calls,$(eval $(call vm_variant,$(v)-fast,$(v),-O1,$(t)))))
+.PHONY: museum museum-programs vm-flags
+museum-programs: $(VM_FAST_TESTS) $(foreach v,riscv64 x86_64,build/host-vm/$(v)-threads/test_vm_threads)
+vm-flags:
+	@echo '$(VM_CFLAGS)'
+museum:
+	./cowslip museum
 
 # The same with real threads, under ThreadSanitizer.
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize=thread -DPT_BITS=$(VM_SMALL_$(v)),test_vm_threads)))

@@ -85,6 +85,29 @@ static void limited(void)
     ok(geteuid() != 0 || status == 0, "RLIMIT_NPROC: EAGAIN");
 }
 
+/* More memory than the machine has, one after the other, in children that nobody has waited for. */
+static void zombies_own_nothing(int n)
+{
+    size_t size = 24u << 20;
+    int status, good = 0;
+    siginfo_t info;
+    pid_t pid[64];
+
+    for (int i = 0; i < n; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            for (size_t at = 0; at < size; at += 4096)
+                p[at] = 1;
+            _exit(0);
+        }
+        waitid(P_PID, (id_t)pid[i], &info, WEXITED | WNOWAIT);
+    }
+    for (int i = 0; i < n; i++)
+        good += waitpid(pid[i], &status, 0) == pid[i] && status == 0;
+    ok(good == n, "%d of %d children found the memory that zombies had", good, n);
+}
+
 static void vforked(void)
 {
     int status;
@@ -118,6 +141,7 @@ int main(void)
     at_once(100);
     interrupted(1500);
     limited();
+    zombies_own_nothing(30);
     vforked();
     stopped();
     return done();

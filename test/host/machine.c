@@ -22,7 +22,8 @@ u32 cpu_count = 4;
 _Thread_local unsigned host_cpu;
 bool host_threads;
 const char *host_plant, *host_fork, *host_overcommit;
-void (*host_on_panic)(void);
+void (*host_on_panic)(void), (*host_before_flush)(void);
+_Atomic u64 host_synced;
 static char *ram;
 static _Thread_local u64 random_state = 1;
 static _Thread_local struct thread thread;
@@ -211,11 +212,12 @@ void waitq_wake_all(struct waitq *q)
 
 /* ---- the TLB: one for each CPU, with the tables it has walked through ---- */
 
-struct translation {
+struct translation { /* or the knowledge that there is none: prot PROT_NONE */
     bool valid;
     vaddr_t va;
     struct page *page;
     unsigned prot;
+    bool edge; /* an edge withholds something, so a flush of one page does not cover it */
 };
 struct walk {
     struct page *table; /* reached for [va, va + span); NULL: none */
@@ -240,8 +242,20 @@ static void flush(unsigned cpu)
     spin_unlock(&t->lock);
 }
 
+static void before_flush(void)
+{
+    static bool inside;
+
+    if (!host_before_flush || inside)
+        return;
+    inside = true;
+    host_before_flush();
+    inside = false;
+}
+
 void arch_flush_local_all(void)
 {
+    before_flush();
     flush(host_cpu);
 }
 
@@ -252,13 +266,14 @@ void arch_flush_local_page(vaddr_t va)
     struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
 
     spin_lock(&t->lock);
-    if (e->va == va)
+    if (e->va == va && !e->edge)
         e->valid = false;
     spin_unlock(&t->lock);
 }
 
 void arch_flush_remote_all(u64 mask)
 {
+    before_flush();
     for (unsigned c = 0; c < MAX_CPUS; c++)
         if (mask >> c & 1)
             flush(c);
@@ -266,11 +281,12 @@ void arch_flush_remote_all(u64 mask)
 
 void arch_icache_sync_local(void)
 {
+    atomic_fetch_or(&host_synced, 1ul << host_cpu);
 }
 
 void arch_icache_sync_remote(u64 mask)
 {
-    (void)mask;
+    atomic_fetch_or(&host_synced, mask);
 }
 
 bool signal_fatal_pending(void)
@@ -313,15 +329,16 @@ static struct walk walk_start(struct tlb *t, vaddr_t va)
     return (struct walk){t->root, PT_LEVELS - 1, 0, true};
 }
 
-static bool walk(struct tlb *t, vaddr_t va, struct translation *out)
+static void walk(struct tlb *t, vaddr_t va, struct translation *out)
 {
     struct walk w = walk_start(t, va);
     pte_t e;
 
+    *out = (struct translation){true, va, NULL, PROT_NONE, true};
     for (; w.level > 0; w.level--) {
         e = pte_load(pt_slot(w.table, w.level, va));
         if (!pte_table_walkable(e))
-            return false;
+            return;
         w.writable = w.writable && pte_table_writable(e);
         w.table = pte_page(e);
         if (w.table->kind != PAGE_TABLE || w.table->level != w.level - 1)
@@ -329,23 +346,22 @@ static bool walk(struct tlb *t, vaddr_t va, struct translation *out)
         t->walks[host_random(WALKS)] = (struct walk){w.table, w.level - 1, ROUND_DOWN(va, pt_span(w.level)), w.writable};
     }
     e = pte_load(pt_slot(w.table, 0, va));
+    out->edge = !w.writable;
     if (pte_leaf_prot(e) == PROT_NONE)
-        return false;
-    *out = (struct translation){true, va, pte_page(e), pte_leaf_prot(e) & ~(w.writable ? 0u : PROT_WRITE)};
-    return true;
+        return;
+    out->page = pte_page(e);
+    out->prot = pte_leaf_prot(e) & ~(w.writable ? 0u : PROT_WRITE);
 }
 
-/* The page of an access, or NULL: it faults. */
-static struct page *translate(struct tlb *t, vaddr_t va, bool write)
+/* The page of an access, or NULL: it faults. `firmly`: what the TLB has, it does not look up again. */
+static struct page *translate(struct tlb *t, vaddr_t va, bool write, bool firmly)
 {
     struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
     unsigned need = write ? PROT_WRITE : PROT_READ;
 
-    if (!(e->valid && e->va == va && (e->prot & need) && host_random(4))) {
-        if (!walk(t, va, e))
-            e->valid = false;
-    }
-    if (!e->valid || !(e->prot & need))
+    if (!(e->valid && e->va == va && (firmly || ((e->prot & need) && host_random(4)))))
+        walk(t, va, e);
+    if (!(e->prot & need))
         return NULL;
     if (e->page->kind != PAGE_DATA && e->page->kind != PAGE_OBJECT)
         panic("a CPU reached a freed page at %#lx", va);
@@ -357,21 +373,19 @@ void host_prefetch(vaddr_t va)
     struct tlb *t = &tlbs[host_cpu];
 
     spin_lock(&t->lock);
-    if (t->root) {
-        struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
-        e->valid = walk(t, va, e);
-    }
+    if (t->root)
+        walk(t, va, &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE]);
     spin_unlock(&t->lock);
 }
 
-static enum fault_result access_once(vaddr_t va, bool write, u64 *value)
+static enum fault_result access_once(vaddr_t va, bool write, u64 *value, bool firmly)
 {
     struct tlb *t = &tlbs[host_cpu];
     vaddr_t base = ROUND_DOWN(va, PAGE_SIZE);
     struct page *p;
 
     spin_lock(&t->lock);
-    p = translate(t, base, write);
+    p = translate(t, base, write, firmly);
     if (p) {
         u64 *word = (u64 *)((char *)page_data(p) + (va - base));
         if (write)
@@ -385,9 +399,10 @@ static enum fault_result access_once(vaddr_t va, bool write, u64 *value)
 
 static enum fault_result host_access(vaddr_t va, bool write, u64 *value)
 {
+    bool firmly = host_random(2);
     enum fault_result r;
 
-    for (unsigned tries = 0; access_once(va, write, value) != FAULT_DONE; tries++) {
+    for (unsigned tries = 0; access_once(va, write, value, firmly) != FAULT_DONE; tries++) {
         if (tries == 1000)
             panic("an access to %#lx faults for ever", va);
         r = vm_fault(host_running(host_cpu), va, write ? FAULT_WRITE : FAULT_READ);
@@ -405,6 +420,66 @@ enum fault_result host_load(vaddr_t va, u64 *value)
 enum fault_result host_store(vaddr_t va, u64 value)
 {
     return host_access(va, true, &value);
+}
+
+bool host_touch(unsigned cpu, vaddr_t va, bool write, u64 *value)
+{
+    struct tlb *t = &tlbs[cpu];
+    struct page *p = NULL;
+
+    spin_lock(&t->lock);
+    if (t->root)
+        p = translate(t, va, write, false);
+    if (p) {
+        u64 *words = page_data(p);
+        if (write)
+            words[0] = words[PAGE_SIZE / sizeof *words - 1] = *value;
+        else
+            *value = words[0];
+    }
+    spin_unlock(&t->lock);
+    return p;
+}
+
+/* ---- the canary: what is freed is in no TLB, and no CPU walks through it (linked in with --wrap) ---- */
+
+static void freed(const struct page *p)
+{
+    for (struct tlb *t = tlbs; t < tlbs + MAX_CPUS; t++) {
+        bool known;
+
+        spin_lock(&t->lock);
+        known = t->root == p;
+        for (unsigned i = 0; i < TLB_SIZE; i++)
+            known |= t->entries[i].valid && t->entries[i].page == p;
+        for (unsigned i = 0; i < WALKS; i++)
+            known |= t->walks[i].table == p;
+        spin_unlock(&t->lock);
+        if (known)
+            panic("a page of kind %u is freed and CPU %u may still use it", p->kind, (unsigned)(t - tlbs));
+    }
+}
+
+void __real_page_free(struct page *p), __wrap_page_free(struct page *p);
+void __wrap_page_free(struct page *p)
+{
+    freed(p);
+    __real_page_free(p);
+}
+
+void __real_page_free_table(struct page *p), __wrap_page_free_table(struct page *p);
+void __wrap_page_free_table(struct page *p)
+{
+    freed(p);
+    __real_page_free_table(p);
+}
+
+void __real_page_put(struct page *p), __wrap_page_put(struct page *p);
+void __wrap_page_put(struct page *p)
+{
+    if (page_refs(p) == 1)
+        freed(p);
+    __real_page_put(p);
 }
 
 /* ---- the scheduler's part ---- */

@@ -68,7 +68,7 @@ static struct object {
 } objects[OBJECTS];
 static u64 seed = 1, steps = 300000, step, next_value, failures, operations;
 static u64 done; /* loads and stores that found a page */
-static unsigned live;
+static unsigned live, focus; /* focus: the page that was accessed last */
 static const char *doing = "starting";
 
 static void where(void)
@@ -231,14 +231,15 @@ static void op_access(struct proc *p)
     struct cell *c = &p->cells[i];
     enum fault_result r, want = verdict(c, write);
     vaddr_t va = va_of(i) + (high ? PAGE_SIZE - 8 : 0); /* both ends of a page hold the value */
-    u64 value = 0;
+    u64 value = 0, new_value = ++next_value;
 
     doing = write ? "store" : "load";
+    focus = i;
     trace(p, i, 1, c->prot);
     host_run(p->vm);
     fail_at = rnd(8) ? -1 : (s64)rnd(6);
     attempt();
-    r = write ? host_store(va, next_value + 1) : host_load(va, &value);
+    r = write ? host_store(va, new_value) : host_load(va, &value);
     hit = was_hit();
     if (r == FAULT_OOM && (hit || (scarce() && !host_overcommit))) /* in strict mode what was promised is there */
         return;
@@ -252,9 +253,8 @@ static void op_access(struct proc *p)
         EXPECT(value == expected(c), "page %u has %lu, not %lu", i, value, expected(c));
         return;
     }
-    next_value++;
-    store_model(c, next_value);
-    r = host_store(va_of(i) + (high ? 0 : PAGE_SIZE - 8), next_value);
+    store_model(c, new_value);
+    r = host_store(va_of(i) + (high ? 0 : PAGE_SIZE - 8), new_value);
     EXPECT(r == FAULT_DONE, "second store: %d", r);
 }
 
@@ -513,6 +513,47 @@ static void one_step(void)
         compare(some_process());
 }
 
+/* Another CPU ends a process, and drops its references, while a fault is under way. */
+static void exit_meanwhile(void)
+{
+    const char *was_doing = doing;
+    struct proc *p = some_process();
+
+    if ((strcmp(doing, "store") && strcmp(doing, "load")) || p->vm == host_running(host_cpu) || live < 4)
+        return;
+    op_exit(p);
+    doing = was_doing;
+}
+
+/*
+ * In the last moment before a flush the CPUs still do what they may: one stores to a page, and all that run the process
+ * must then read the same, whichever page they find. (mremap shows the moved pages before its second flush.)
+ */
+static void last_moment(void)
+{
+    unsigned cpu = (unsigned)rnd(CPUS), i = rnd(2) ? focus : any_page();
+    struct vmspace *vm = host_running(cpu);
+    struct proc *p = procs;
+    u64 value;
+
+    if (rnd(8) == 0)
+        exit_meanwhile();
+    if (!vm || vm != host_running(cpu) || !strcmp(doing, "mremap"))
+        return;
+    while (p < procs + PROCS && p->vm != vm)
+        p++;
+    if (p == procs + PROCS)
+        return;
+    value = ++next_value;
+    if (rnd(2) && host_touch(cpu, va_of(i), true, &value)) {
+        EXPECT(verdict(&p->cells[i], true) == FAULT_DONE, "page %u can be written", i);
+        store_model(&p->cells[i], value);
+    }
+    for (cpu = 0; cpu < CPUS; cpu++)
+        if (host_running(cpu) == vm && host_touch(cpu, va_of(i), false, &value))
+            EXPECT(value == expected(&p->cells[i]), "CPU %u has %lu in page %u, not %lu", cpu, value, i, expected(&p->cells[i]));
+}
+
 /* ---- the run ---- */
 
 static u64 seconds_limit;
@@ -529,6 +570,7 @@ static void objects_make(void)
 static void machine_start(void)
 {
     host_on_panic = where;
+    host_before_flush = last_moment;
     host_seed(seed);
     host_boot(PT_BITS < 9 ? 2000 : 6000);
 }

@@ -162,6 +162,109 @@ static void test_execute_takes_write_away(void **state)
     }
 }
 
+/* What is stored to a page before a fetch from it is what every CPU of the address space executes. */
+static void test_execute_syncs_code(void **state)
+{
+    (void)state;
+    map(A, 1, RW | PROT_EXEC, MAP_FIXED_);
+    host_cpu = 1;
+    host_run(vm);
+    host_cpu = 0;
+    store(A, 1);
+    host_synced = 0;
+    assert_int_equal(vm_fault(vm, A, FAULT_EXEC), FAULT_DONE);
+    assert_int_equal(host_synced, 3);
+    host_cpu = 1;
+    host_run(NULL);
+    host_cpu = 0;
+}
+
+/* On one CPU each change is followed by the flush that it needs: no access faults twice, however firm the TLB is. */
+static void test_no_fault_comes_twice(void **state)
+{
+    u64 before = vm_counter_read(VMC_fault_spurious);
+    struct vmspace *child;
+
+    (void)state;
+    for (u64 round = 0; round < 40; round++) {
+        map(A, 64, RW, MAP_FIXED_);
+        for (u64 i = 0; i < 64; i++) {
+            host_prefetch(A + i * PAGE_SIZE);
+            if (i % 2)
+                load(A + i * PAGE_SIZE);
+            store(A + i * PAGE_SIZE, i);
+        }
+        child = vmspace_fork(vm);
+        for (u64 i = 0; i < 64; i += 7)
+            load(A + i * PAGE_SIZE);
+        vmspace_put(child);
+        child = vmspace_fork(vm);
+        for (u64 i = 0; i < 64; i++) {
+            host_prefetch(A + i * PAGE_SIZE);
+            store(A + i * PAGE_SIZE, i + 1);
+        }
+        assert_int_equal(vm_protect(vm, A, 8 * PAGE_SIZE, PROT_READ), 0);
+        assert_int_equal(vm_protect(vm, A, 8 * PAGE_SIZE, RW), 0);
+        for (u64 i = 0; i < 8; i++)
+            store(A + i * PAGE_SIZE, i);
+        vmspace_put(child);
+    }
+    assert_int_equal(vm_counter_read(VMC_fault_spurious), before);
+}
+
+/* mprotect where nothing is mapped yet copies shared tables all the same; no CPU walks through the old ones afterwards. */
+static void test_mprotect_of_what_is_not_there(void **state)
+{
+    struct vmspace *child;
+
+    (void)state;
+    for (u64 i = 0; i < 8; i++) {
+        map(A, 4, RW, MAP_FIXED_);
+        store(A, i);
+        child = vmspace_fork(vm);
+        assert_int_equal(load(A), i);
+        assert_int_equal(vm_protect(vm, A + 2 * PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+        vmspace_put(child); /* the last to have the old tables */
+        assert_int_equal(load(A), i);
+    }
+}
+
+/* More pages than are gathered for one flush, known to two CPUs. */
+static void test_munmap_of_many_pages(void **state)
+{
+    (void)state;
+    map(A, 200, RW, MAP_FIXED_);
+    host_cpu = 1;
+    host_run(vm);
+    for (u64 i = 0; i < 200; i++)
+        store(A + i * PAGE_SIZE, i);
+    host_cpu = 0;
+    for (u64 i = 0; i < 200; i++)
+        host_prefetch(A + i * PAGE_SIZE);
+    assert_int_equal(vm_unmap(vm, A, 200 * PAGE_SIZE), 0);
+    host_cpu = 1;
+    assert_int_equal(host_store(A + 3 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
+    host_run(NULL);
+    host_cpu = 0;
+}
+
+#if PT_BITS == 9
+/* More references than 16 bits hold, of one page. */
+static void test_many_references(void **state)
+{
+    u64 n = 70000, before = page_refs(page_zero);
+
+    (void)state;
+    map(A, n, PROT_READ, MAP_FIXED_);
+    for (u64 i = 0; i < n; i++)
+        load(A + i * PAGE_SIZE);
+    assert_int_equal(page_refs(page_zero), before + n);
+    vm_check_all("many references");
+    assert_int_equal(vm_unmap(vm, A, n * PAGE_SIZE), 0);
+    assert_int_equal(page_refs(page_zero), before);
+}
+#endif
+
 static void test_brk(void **state)
 {
     vaddr_t start = A + 100;
@@ -202,6 +305,7 @@ static void test_mremap(void **state)
     assert_int_equal(vm_remap(vm, (vaddr_t)at, 8 * PAGE_SIZE, 2 * PAGE_SIZE, 0, 0), at); /* shrinks in its place */
     assert_int_equal(host_store((vaddr_t)at + 2 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
     assert_int_equal(vm_remap(vm, (vaddr_t)at, 2 * PAGE_SIZE, PAGE_SIZE, MAYMOVE | FIXED, A), A); /* and as it moves */
+    assert_int_equal(host_store((vaddr_t)at + PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
     assert_int_equal(load(A), 10);
     assert_int_equal(vm_remap(vm, A, PAGE_SIZE, PAGE_SIZE, 0, 0), A);
 }
@@ -480,13 +584,15 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
         TEST(test_mmap_places),  TEST(test_above_the_top), TEST(test_populate),
         TEST(test_munmap),       TEST(test_mprotect),      TEST(test_brk),
-        TEST(test_execute_takes_write_away),
+        TEST(test_execute_takes_write_away), TEST(test_execute_syncs_code),
+        TEST(test_no_fault_comes_twice), TEST(test_munmap_of_many_pages),
+        TEST(test_mprotect_of_what_is_not_there),
         TEST(test_mremap),       TEST(test_mremap_refuses), TEST(test_looking_from_outside),
         TEST(test_left_out_of_fork),
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),
         TEST(test_strict_promises), TEST(test_kmem),       TEST(test_pages),
 #if PT_BITS == 9
-        TEST(test_stack_grows),  TEST(test_large_mappings),
+        TEST(test_stack_grows),  TEST(test_large_mappings), TEST(test_many_references),
 #endif
     };
 

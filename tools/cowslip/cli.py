@@ -84,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("--debug", action="store_true", help="with --suite: on the debug build")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
+    m = verbs.add_parser("museum", help="plant known faults, one at a time; some test must find each")
+    m.add_argument("--record", action="store_true", help="write docs/museum.md")
+    m.add_argument("pattern", nargs="*", metavar="PATTERN", help="only faults whose name has one of these in it")
+    m.set_defaults(run=museum)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
     size = b.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", default="full", help="small sizes, a minute")
@@ -164,6 +168,13 @@ def test(args: argparse.Namespace) -> int:
     if args.suite:
         return suites.run(args.arch, args.suite, args.on == "linux", args.record, args.debug, args.pattern)
     return testing.run(args.arch, args.quick, args.pattern)
+
+
+def museum(args: argparse.Namespace) -> int:
+    from . import museum as faults
+    setup.setup(setup.TEST)
+    packages.fetch("riscv64")
+    return faults.show(args.pattern, args.record)
 
 
 def main(argv: List[str]) -> int:

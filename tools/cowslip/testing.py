@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
-from . import build, machines
-from .common import BUILD, TOP, Progress, say
+from . import build, machines, museum
+from .common import BUILD, TOP, Progress, Stop, say
 
 GUEST_LIMIT = 300  # seconds for all guest tests in one boot
 BOOT_LIMIT = 1500  # seconds for all boot tests
@@ -140,6 +140,17 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
         with Progress("host/vm"):
             for name, future in started:
                 run.add(name, *future.result())
+
+
+def museum_tests(run: Run, patterns: List[str]) -> None:
+    def tell(o: museum.Outcome) -> None:
+        caught = o.caught_by is not None
+        run.add(f"museum/{o.fault.name}", Result(int(caught), int(not caught), "" if caught else "no test finds this fault"), o.seconds)
+
+    try:
+        museum.run(patterns, tell)
+    except Stop as e:
+        run.add("museum", Result(0, 1, str(e)), 0)
 
 
 # The protocol of shared tables (test/model/table.pml): whole, and with a step left out, which must be found.
@@ -286,6 +297,8 @@ def run(arch: str, quick: bool, patterns: List[str]) -> int:
     host_tests(result, patterns)
     if not quick:
         model_tests(result, patterns)
+    if not quick and arch == "riscv64":  # its faults are in what both machines share
+        museum_tests(result, patterns)
     if not quick:
         guest_tests(result, patterns)
         bench_tests(result, patterns)
