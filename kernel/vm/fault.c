@@ -237,7 +237,7 @@ static enum fault_result install(struct fault *f)
 }
 
 /* forced: a store that the region need not permit, if what is stored to is private. */
-static inline __attribute__((always_inline)) enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access, bool forced)
+static enum fault_result fault_locked(struct vmspace *vm, vaddr_t va, enum fault_access access, bool forced)
 {
     enum fault_result result;
     const struct region *region = region_at(vm, va);
@@ -256,17 +256,13 @@ static inline __attribute__((always_inline)) enum fault_result fault_locked(stru
     return result;
 }
 
-enum fault_result vm_fault_forced_locked(struct vmspace *vm, vaddr_t va)
-{
-    enum fault_result result;
+/* What the kernel stores for somebody else: bytes of one page. */
+struct store {
+    const void *src;
+    size_t n;
+};
 
-    do
-        result = fault_locked(vm, va, FAULT_WRITE, true);
-    while (result == FAULT_RETRY);
-    return result;
-}
-
-enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access access)
+static enum fault_result handle(struct vmspace *vm, vaddr_t va, enum fault_access access, const struct store *store)
 {
     enum fault_result result;
 
@@ -275,9 +271,27 @@ enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access acc
     vm_count(VMC_pgfault, 1);
     vm_count(access == FAULT_WRITE ? VMC_fault_write : access == FAULT_EXEC ? VMC_fault_exec : VMC_fault_read, 1);
     vm_lock(vm);
-    result = fault_locked(vm, va, access, false);
-    if (access == FAULT_EXEC && result == FAULT_DONE)
-        tlb_sync_code(vm);
+    result = fault_locked(vm, va, access, store != NULL);
+    if (unlikely(store) && result == FAULT_DONE)
+        memcpy((char *)page_data(pte_page(pt_lookup(vm, va))) + (va & PAGE_MASK), store->src, store->n);
+    if ((access == FAULT_EXEC || store) && result == FAULT_DONE)
+        tlb_sync_code(vm); /* what was stored may have been instructions */
     vm_unlock(vm);
     return result;
+}
+
+enum fault_result vm_fault(struct vmspace *vm, vaddr_t va, enum fault_access access)
+{
+    return handle(vm, va, access, NULL);
+}
+
+bool vm_store(struct vmspace *vm, vaddr_t va, const void *src, size_t n)
+{
+    struct store store = {src, n};
+    enum fault_result result;
+
+    do
+        result = handle(vm, va, FAULT_WRITE, &store);
+    while (result == FAULT_RETRY);
+    return result == FAULT_DONE;
 }

@@ -6,7 +6,6 @@
 #include "vm/pgtable.h"
 #include "vm/region.h"
 #include "vm/table.h"
-#include "vm/tlb.h"
 #include "vm/vmspace.h"
 
 bool vm_region_find(struct vmspace *vm, vaddr_t va, struct region *out)
@@ -102,21 +101,6 @@ size_t vm_read_remote(struct vmspace *vm, vaddr_t va, void *dst, size_t n)
     return done;
 }
 
-/* Within one page. With the lock held from the fault to the copy: the page is not shared anew in between. */
-static bool write_page(struct vmspace *vm, vaddr_t va, const void *src, size_t n)
-{
-    bool good;
-
-    vm_lock(vm);
-    good = vm_fault_forced_locked(vm, va) == FAULT_DONE;
-    if (good) {
-        memcpy((char *)page_data(pte_page(pt_lookup(vm, va))) + (va & PAGE_MASK), src, n);
-        tlb_sync_code(vm); /* it may have been instructions */
-    }
-    vm_unlock(vm);
-    return good;
-}
-
 size_t vm_write_remote(struct vmspace *vm, vaddr_t va, const void *src, size_t n)
 {
     size_t done = 0;
@@ -124,7 +108,7 @@ size_t vm_write_remote(struct vmspace *vm, vaddr_t va, const void *src, size_t n
     while (done < n && va + done < USER_TOP) {
         size_t part = MIN(n - done, PAGE_SIZE - ((va + done) & PAGE_MASK));
 
-        if (!write_page(vm, va + done, (const char *)src + done, part))
+        if (!vm_store(vm, va + done, (const char *)src + done, part))
             break;
         done += part;
     }

@@ -12,8 +12,10 @@ void vm_unlock(struct vmspace *vm);
 /* ---- fault.c, for mmap.c ---- */
 /* vm->lock held. The region that covers va, growing the stack down to it if that is allowed; NULL: none. */
 const struct region *region_at(struct vmspace *vm, vaddr_t va);
-/* The same: makes the page of va the address space's own, to be stored to by the kernel; shared ones only if permitted. */
-enum fault_result vm_fault_forced_locked(struct vmspace *vm, vaddr_t va);
+/* Stores n bytes within one page, which becomes the address space's own first; with vm->lock held from the fault to the
+ * store, so that the page is not shared anew in between. To private memory that can be read, permitted or not; to shared
+ * memory if permitted. */
+bool vm_store(struct vmspace *vm, vaddr_t va, const void *src, size_t n);
 
 /* ---- mmap.c ---- */
 /* Puts a new version of the regions in place of the present one, whose reference is dropped. vm->lock held. */
