@@ -9,7 +9,7 @@ from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, say
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-DEBIAN_ARCH = {"riscv64": "riscv64"}
+DEBIAN_ARCH = {"riscv64": "riscv64", "amd64": "amd64"}
 
 class Guest(NamedTuple):
     """A package of the guest: which of its files and folders the guest's root gets, as PATH or PATH:PATH-IN-GUEST."""
