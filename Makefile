@@ -211,12 +211,14 @@ VM_FAST_TESTS := build/host-vm/riscv64-small-fast/test_vm build/host-vm/x86_64-s
 $(eval $(call vm_variant,riscv64-small-fast,riscv64,-O1 -DPT_BITS=$(VM_SMALL_riscv64),test_vm))
 $(eval $(call vm_variant,x86_64-small-fast,x86_64,-O1 -DPT_BITS=$(VM_SMALL_x86_64),test_vm))
 $(foreach v,riscv64 x86_64,$(foreach t,test_vm test_vm_calls,$(eval $(call vm_variant,$(v)-fast,$(v),-O1,$(t)))))
-.PHONY: museum museum-programs vm-flags
+.PHONY: museum museum-programs vm-flags proof
 museum-programs: $(VM_FAST_TESTS) $(foreach v,riscv64 x86_64,build/host-vm/$(v)-threads/test_vm_threads)
 vm-flags:
 	@echo '$(VM_CFLAGS)'
 museum:
 	./cowslip museum
+proof:
+	./cowslip proof --mutants
 
 # The same with real threads, under ThreadSanitizer.
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v)-threads,$(v),-fsanitize=thread -DPT_BITS=$(VM_SMALL_$(v)),test_vm_threads)))

@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     m.add_argument("--record", action="store_true", help="write docs/museum.md")
     m.add_argument("pattern", nargs="*", metavar="PATTERN", help="only faults whose name has one of these in it")
     m.set_defaults(run=museum)
+    o = verbs.add_parser("proof", help="prove operations on the tree of tables, within bounds (docs/proof.md)")
+    o.add_argument("--mutants", action="store_true", help="and see that planted faults break the proof")
+    o.set_defaults(run=proof)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
     size = b.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", default="full", help="small sizes, a minute")
@@ -175,6 +178,12 @@ def museum(args: argparse.Namespace) -> int:
     setup.setup(setup.TEST)
     packages.fetch("riscv64")
     return faults.show(args.pattern, args.record)
+
+
+def proof(args: argparse.Namespace) -> int:
+    from . import proof as proofs
+    setup.setup(setup.RUN)
+    return proofs.run(args.mutants)
 
 
 def main(argv: List[str]) -> int:

@@ -10,7 +10,7 @@ from .machines import MACHINES
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-DEBIAN_ARCH = {name: machine.debian for name, machine in MACHINES.items()}
+DEBIAN_ARCH = {**{name: machine.debian for name, machine in MACHINES.items()}, "amd64": "amd64"}  # the last: a tool of this machine's
 
 class Guest(NamedTuple):
     """A package of the guest: which of its files and folders the guest's root gets, as PATH or PATH:PATH-IN-GUEST."""
