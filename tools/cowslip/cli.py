@@ -175,7 +175,7 @@ def test(args: argparse.Namespace) -> int:
 
 def museum(args: argparse.Namespace) -> int:
     from . import museum as faults
-    setup.setup(setup.TEST)
+    setup.setup("riscv64", setup.TEST)
     packages.fetch("riscv64")
     return faults.show(args.pattern, args.record)
 
