@@ -69,7 +69,10 @@ static struct object {
 static u64 seed = 1, steps = 300000, step, next_value, failures, operations;
 static u64 done; /* loads and stores that found a page */
 static unsigned live, focus; /* focus: the page that was accessed last */
+static const struct cell *copying; /* a page of an object of which a first store is making a copy of the process's own */
 static const char *doing = "starting";
+
+#define HALF_STORED "second store"
 
 static void where(void)
 {
@@ -239,7 +242,9 @@ static void op_access(struct proc *p)
     host_run(p->vm);
     fail_at = rnd(8) ? -1 : (s64)rnd(6);
     attempt();
+    copying = write && c->object && !c->shared && !c->own ? c : NULL;
     r = write ? host_store(va, new_value) : host_load(va, &value);
+    copying = NULL;
     hit = was_hit();
     if (r == FAULT_OOM && (hit || (scarce() && !host_overcommit))) /* in strict mode what was promised is there */
         return;
@@ -254,6 +259,7 @@ static void op_access(struct proc *p)
         return;
     }
     store_model(c, new_value);
+    doing = HALF_STORED; /* the page's two ends differ */
     r = host_store(va_of(i) + (high ? 0 : PAGE_SIZE - 8), new_value);
     EXPECT(r == FAULT_DONE, "second store: %d", r);
 }
@@ -525,6 +531,12 @@ static void exit_meanwhile(void)
     doing = was_doing;
 }
 
+/* A store to the object now may be in the copy that is being made of it, or not. */
+static bool is_being_copied(const struct cell *c)
+{
+    return copying && c->shared && c->object == copying->object && c->index == copying->index;
+}
+
 /*
  * In the last moment before a flush the CPUs still do what they may: one stores to a page, and all that run the process
  * must then read the same, whichever page they find. (mremap shows the moved pages before its second flush.)
@@ -538,14 +550,14 @@ static void last_moment(void)
 
     if (rnd(8) == 0)
         exit_meanwhile();
-    if (!vm || vm != host_running(cpu) || !strcmp(doing, "mremap"))
+    if (!vm || vm != host_running(cpu) || !strcmp(doing, "mremap") || !strcmp(doing, HALF_STORED))
         return;
     while (p < procs + PROCS && p->vm != vm)
         p++;
     if (p == procs + PROCS)
         return;
     value = ++next_value;
-    if (rnd(2) && host_touch(cpu, va_of(i), true, &value)) {
+    if (rnd(2) && !is_being_copied(&p->cells[i]) && host_touch(cpu, va_of(i), true, &value)) {
         EXPECT(verdict(&p->cells[i], true) == FAULT_DONE, "page %u can be written", i);
         store_model(&p->cells[i], value);
     }
