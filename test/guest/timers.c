@@ -140,6 +140,7 @@ static void kinds(void)
     if (fork() == 0)
         _exit(timer_delete(t) != -1);
     wait(&status);
+    timer_delete(t);
     ok(status == 0, "a child has none of them");
 }
 
