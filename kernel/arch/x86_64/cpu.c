@@ -120,7 +120,8 @@ static void load_segments(u32 id)
     gdt[id][TSS_SELECTOR / 8] =
         (sizeof tss[0] - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
     gdt[id][TSS_SELECTOR / 8 + 1] = base >> 32;
-    __asm__ volatile("lgdt %0\n\tlidt %1\n\tltr %2" ::"m"(gdt_at), "m"(idt_at), "r"((u16)TSS_SELECTOR) : "memory");
+    __asm__ volatile("lgdt %0\n\tlidt %1\n\tltr %2\n\tlldt %3" ::"m"(gdt_at), "m"(idt_at), "r"((u16)TSS_SELECTOR),
+                     "r"((u16)0) /* none: what it is after a reset leads to memory at address 0 */ : "memory");
 }
 
 /* SYSCALL from 32-bit mode would need MSR_CSTAR; without a segment for it no user gets there. */

@@ -69,16 +69,23 @@ void fpu_set_bases(const struct trapframe *tf)
 }
 
 /* An empty header is the initial state, but MXCSR is always loaded. */
+void fpu_make_valid(struct fpu_state *s)
+{
+    u32 mxcsr = MXCSR_INITIAL;
+
+    if (s->valid)
+        return;
+    memset(fpu_area(s), 0, XSAVE_SIZE);
+    memcpy(fpu_area(s) + AREA_MXCSR, &mxcsr, sizeof mxcsr);
+    s->valid = true;
+}
+
 void fpu_load(void)
 {
     struct fpu_state *s = &current->fpu;
-    u32 mxcsr = MXCSR_INITIAL;
 
-    if (!s->valid) {
-        memset(fpu_area(s), 0, XSAVE_SIZE);
-        memcpy(fpu_area(s) + AREA_MXCSR, &mxcsr, sizeof mxcsr);
-    }
+    fpu_make_valid(s);
     xrstor(s);
-    s->valid = s->loaded = true;
+    s->loaded = true;
     fpu_set_bases(current->frame);
 }

@@ -80,6 +80,7 @@ void flush_serve(void); /* does what other CPUs have asked this one for; interru
 
 /* fpu.c */
 void fpu_init_cpu(void);
+void fpu_make_valid(struct fpu_state *s); /* what has never been used, or is to begin anew, is the initial state */
 void fpu_load(void);       /* this thread's state and bases into the registers; interrupts off */
 void fpu_set_bases(const struct trapframe *tf);
 extern u64 fpu_features;   /* XCR0 */

@@ -62,6 +62,7 @@ struct fp_frame {
     };
     u32 magic2;
 };
+#define FP_FRAME_SIZE (offsetof(struct fp_frame, magic2) + sizeof(u32)) /* without the padding behind it */
 _Static_assert(offsetof(struct fp_frame, features) == AREA_LEGACY, "SDM volume 1, section 13.4.1");
 _Static_assert(sizeof(struct sigframe) + sizeof(struct fp_frame) + RED_ZONE + 64 + 16 <= ARCH_MINSIGSTKSZ, "it fits");
 
@@ -89,8 +90,9 @@ static void save_fp(struct fp_frame *f)
     struct fpu_state *fpu = &current->fpu;
 
     arch_fpu_save(fpu);
+    fpu_make_valid(fpu); /* a handler before this one, that has not begun yet, has the initial state */
     memcpy(f->bytes, fpu_area(fpu), XSAVE_SIZE);
-    f->software = (struct fp_software){FP_MAGIC1, sizeof *f, fpu_features, XSAVE_SIZE, {0}};
+    f->software = (struct fp_software){FP_MAGIC1, FP_FRAME_SIZE, fpu_features, XSAVE_SIZE, {0}};
     f->magic2 = FP_MAGIC2;
     fpu->valid = false;
 }
@@ -112,7 +114,7 @@ int arch_signal_deliver(struct trapframe *tf, const struct ksigframe_args *a)
     save_registers(&f.uc.mcontext, tf);
     f.uc.mcontext.fpstate = fp_at;
     save_fp(&fp);
-    if (copy_to_user(fp_at, &fp, sizeof fp) || copy_to_user(sp, &f, sizeof f))
+    if (copy_to_user(fp_at, &fp, FP_FRAME_SIZE) || copy_to_user(sp, &f, sizeof f))
         return -EFAULT;
     tf->rip = a->handler;
     tf->rsp = sp;
@@ -142,7 +144,7 @@ static int load_fp(vaddr_t at)
     if (copy_from_user(f.bytes, at, AREA_LEGACY))
         return -EFAULT;
     if (f.software.magic1 == FP_MAGIC1 && f.software.size == XSAVE_SIZE) {
-        if (copy_from_user(&f, at, sizeof f))
+        if (copy_from_user(&f, at, FP_FRAME_SIZE))
             return -EFAULT;
     }
     f.features = f.magic2 == FP_MAGIC2 ? f.features & fpu_features : 3;

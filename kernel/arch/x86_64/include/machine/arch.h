@@ -252,7 +252,7 @@ static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp)
 
 static inline void tf_set_tls(struct trapframe *tf, u64 tls)
 {
-    tf->fs_base = tls;
+    tf->fs_base = tls >> 47 ? 0 : tls; /* WRMSR faults on what is not canonical */
 }
 
 /* Did the thread come into the kernel by a system call? Until it has been said that this is dealt with. */
