@@ -267,6 +267,42 @@ static void state_in_a_frame(void)
     __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
 }
 
+static volatile unsigned control_seen[2];
+
+static void note_control(int signo, siginfo_t *info, void *context)
+{
+    unsigned mxcsr;
+
+    (void)info, (void)context;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    control_seen[signo == SIGUSR2] = mxcsr;
+}
+
+/* Two signals at once: the second handler's frame is made before the first has begun. */
+static void two_in_a_row(void)
+{
+    struct sigaction a = {.sa_sigaction = note_control, .sa_flags = SA_SIGINFO};
+    unsigned mxcsr = 0x1f80 | 0x8000;
+    sigset_t set;
+
+    sigaction(SIGUSR1, &a, NULL);
+    sigaction(SIGUSR2, &a, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    kill(getpid(), SIGUSR1);
+    kill(getpid(), SIGUSR2);
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    ok(control_seen[0] == 0x1f80 && control_seen[1] == 0x1f80, "of two handlers in a row each has an MXCSR of its own: %#x %#x",
+       control_seen[0], control_seen[1]);
+    ok(mxcsr == (0x1f80 | 0x8000), "and the program has its");
+    mxcsr = 0x1f80;
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+}
+
 /* Whole registers of AVX where there are any. */
 static int keeps_vectors(unsigned char seed)
 {
@@ -335,6 +371,7 @@ int main(void)
     registers_of_a_call();
     handler_begins_clean();
     state_in_a_frame();
+    two_in_a_row();
     vectors_of_many();
     bases();
     return done();
