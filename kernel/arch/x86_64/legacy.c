@@ -155,6 +155,8 @@ SYSCALL(poll)
     return poll_until(a, ms < 0 ? UINT64_MAX : ms == 0 ? 0 : time_deadline((u64)ms * 1000000), 0, 0);
 }
 
+#define SECONDS_MAX ((s64)(UINT64_MAX / NS_PER_SEC / 8))
+
 /* What is left of the time is told, as Linux does. */
 SYSCALL(select)
 {
@@ -167,7 +169,7 @@ SYSCALL(select)
             return -EFAULT;
         if (t.sec < 0 || t.usec < 0)
             return -EINVAL;
-        t.sec = MIN(t.sec + t.usec / 1000000, (s64)(UINT64_MAX / NS_PER_SEC / 4));
+        t.sec = MIN(MIN(t.sec, SECONDS_MAX) + t.usec / 1000000, SECONDS_MAX);
         deadline = (u64)t.sec * NS_PER_SEC + (u64)(t.usec % 1000000) * 1000;
         deadline = deadline ? time_deadline(deadline) : 0;
     }
@@ -177,7 +179,9 @@ SYSCALL(select)
     now = arch_time_ns();
     now = deadline > now ? deadline - now : 0;
     t = (struct timeval){(s64)(now / NS_PER_SEC), (s64)(now % NS_PER_SEC / 1000)};
-    return put_user(a[4], &t) ? -EFAULT : result;
+    if (put_user(a[4], &t))
+        return result; /* what was found counts, as on Linux */
+    return result;
 }
 
 /* ---- names ---- */

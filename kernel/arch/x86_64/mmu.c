@@ -76,7 +76,7 @@ static void map_ram(u64 base, u64 end)
 {
     u64 image = image_phys(_kernel_start).pa, image_ro = image_phys(_rodata_end).pa;
 
-    for (u64 pa = base; pa < end;) { /* whole 2 MiB: platform.c */
+    for (u64 pa = ROUND_DOWN(base, MIB2); pa < end;) { /* whole 2 MiB, also where RAM begins or ends within */
         if (features.pages_1g && pa % GIB == 0 && pa + GIB <= end && !overlaps(pa, GIB, image, image_ro - image)) {
             slot_at(DIRECT_MAP + pa, 2)->bits = pa | LEAF_RW | PTE_PS;
             pa += GIB;

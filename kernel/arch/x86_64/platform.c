@@ -51,7 +51,7 @@ void __noreturn boot_fail(const char *why)
 /* Whole pages; the direct map goes on to the next 2 MiB. */
 void platform_add_ram(u64 base, u64 size)
 {
-    u64 start = MAX(ROUND_UP(base, PAGE_SIZE), LOW_RAM), end = ROUND_DOWN(base + size, PAGE_SIZE);
+    u64 start = MAX(ROUND_UP(base, PAGE_SIZE), LOW_RAM), end = ROUND_DOWN(base + MIN(size, UINT64_MAX - base), PAGE_SIZE);
 
     if (end > DIRECT_MAP_SIZE)
         boot_fail("RAM beyond the direct map");
