@@ -109,10 +109,18 @@ static u32 word(const u8 *p)
     return v;
 }
 
+/* Firmware may list a CPU twice, by both kinds of entry. */
+static bool is_known(u32 apic_id)
+{
+    for (unsigned i = 0; i < machine.cpu_count; i++)
+        if (machine.apic_ids[i] == apic_id)
+            return true;
+    return false;
+}
+
 static void add_cpu(u32 apic_id, u32 flags)
 {
-    if ((flags & CPU_ENABLED) && apic_id != machine.apic_ids[0] && machine.cpu_count < MAX_CPUS &&
-        (features.x2apic || apic_id < 255))
+    if ((flags & CPU_ENABLED) && !is_known(apic_id) && machine.cpu_count < MAX_CPUS && (features.x2apic || apic_id < 255))
         machine.apic_ids[machine.cpu_count++] = apic_id;
 }
 

@@ -80,6 +80,13 @@ void fpu_make_valid(struct fpu_state *s)
     s->valid = true;
 }
 
+/* What another process may have left in the selectors that 64-bit mode has no use for. Interrupts off: GS is the kernel's
+ * in between. */
+static void clear_selectors(void)
+{
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %0, %%fs\n\tswapgs\n\tmov %0, %%gs\n\tswapgs" ::"r"(0) : "memory");
+}
+
 void fpu_load(void)
 {
     struct fpu_state *s = &current->fpu;
@@ -87,5 +94,6 @@ void fpu_load(void)
     fpu_make_valid(s);
     xrstor(s);
     s->loaded = true;
+    clear_selectors(); /* before the bases, which this takes away */
     fpu_set_bases(current->frame);
 }

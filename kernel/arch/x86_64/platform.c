@@ -55,8 +55,17 @@ void platform_add_ram(u64 base, u64 size)
 
     if (end > DIRECT_MAP_SIZE)
         boot_fail("RAM beyond the direct map");
-    if (start < end && platform.ram_count < ARRAY_SIZE(platform.ram))
+    if (start >= end)
+        return;
+    for (unsigned i = 0; i < platform.ram_count; i++) /* maps of many pieces mostly list neighbours */
+        if (platform.ram[i].base.pa + platform.ram[i].size == start) {
+            platform.ram[i].size += end - start;
+            return;
+        }
+    if (platform.ram_count < ARRAY_SIZE(platform.ram))
         platform.ram[platform.ram_count++] = (struct platform_range){{start}, end - start};
+    else
+        printk(LOG_WARN, "RAM at %#lx is not used: the map has too many pieces", start);
 }
 
 static void read_memory(const struct start_info *s)

@@ -267,6 +267,16 @@ static void state_in_a_frame(void)
     __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
 }
 
+/* There is no local descriptor table, so no selector of one has a limit to load. */
+static void local_descriptors(void)
+{
+    unsigned long limit = 0;
+    unsigned char found;
+
+    __asm__ volatile("lsl %2, %0\n\tsetz %1" : "+r"(limit), "=q"(found) : "r"(0x8007ul) : "cc");
+    ok(!found, "no local descriptor table");
+}
+
 static volatile unsigned control_seen[2];
 
 static void note_control(int signo, siginfo_t *info, void *context)
@@ -372,6 +382,7 @@ int main(void)
     handler_begins_clean();
     state_in_a_frame();
     two_in_a_row();
+    local_descriptors();
     vectors_of_many();
     bases();
     return done();
