@@ -475,6 +475,7 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     old_exe = p->exe;
     p->exe = f;
     p->did_exec = true;
+    p->exit_signal = SIGCHLD; /* the parent hears of the new program's end in the usual way */
     p->personality = personality;
     strlcpy(p->comm, base_name(a->filename), sizeof p->comm);
     strlcpy(current->comm, p->comm, sizeof current->comm);

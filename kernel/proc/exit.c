@@ -70,6 +70,7 @@ static bool orphan_children_locked(struct process *p, struct process *reaper)
         list_remove(&c->sibling_link);
         list_append(&reaper->children, &c->sibling_link);
         c->parent = reaper;
+        c->exit_signal = SIGCHLD; /* whoever takes orphans in does not know of other ways to be told, nor to wait */
         zombies |= c->state == PROCESS_ZOMBIE;
         if (c->pdeath_signal)
             c->pdeath_pending = true;
