@@ -53,19 +53,25 @@ u64 arch_wallclock_ns(void);          /* since 1970, at boot, from a real-time c
 /* ---- address spaces ---- */
 /* Fills the kernel's part of a new root table (the user's part is left alone). Kernel entries are never counted. */
 void arch_root_init(pte_t *root);
-/* Switches this CPU to the root table; flushes all its non-global translations. */
-void arch_activate(paddr_t root);
-void arch_activate_kernel(void); /* the root with no user part */
 /*
- * Flushes. `cpus` is a mask of CPUs other than this one; preemption is off. That
- * of one page covers its leaf entry only; after a change of any table edge use the
- * _all form (privileged specification, section 4.2.1). All return when it is done.
+ * Switches this CPU to the root table; interrupts are off. What it remembers from
+ * now on is this address-space identifier's (1 to TLB_ASIDS; vm/tlb.h), and with
+ * `flush` nothing that it has remembered under that is used any more.
+ */
+void arch_activate(paddr_t root, unsigned asid, bool flush);
+bool arch_has_asids(void); /* if not, it is always asked to flush */
+void arch_activate_kernel(void); /* the root with no user part: identifier 0; what the others have is kept */
+/*
+ * This CPU's flushes (those of others: proc/remote.h). That of one page covers
+ * its leaf entry only, of the loaded address space or of the kernel; after a
+ * change of any table edge use the _all form (privileged specification, section
+ * 4.2.1), which covers all that is remembered of the loaded address space. The
+ * last covers everything: the kernel's mappings, and all identifiers.
  */
 void arch_flush_local_page(vaddr_t va);
 void arch_flush_local_all(void);
-void arch_flush_remote_all(u64 cpus);
+void arch_flush_local_kernel(void);
 void arch_icache_sync_local(void);
-void arch_icache_sync_remote(u64 cpus);
 
 #ifndef COWSLIP_HOST
 static inline void *arch_phys_to_virt(paddr_t pa); /* through the direct map of RAM */

@@ -11,6 +11,7 @@
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/refcount.h"
+#include "vm/tlb.h"
 
 #define SLICE_NS 10000000ul
 
@@ -84,6 +85,8 @@ struct cpu {
     u16 spin_ranks[8];
     struct thread *idle, *switched_from;
     struct vmspace *active_vm; /* loaded root; NULL: kernel's */
+    struct tlb_asid asids[TLB_ASIDS]; /* vm/tlb.c: what is remembered here; interrupts off */
+    u8 asid, asid_turn;        /* the index of active_vm's; who is next to lose his */
     struct spinlock lock;      /* RANK_SCHED */
     struct list run_queue;
     u32 runnable;

@@ -31,9 +31,6 @@ void __noreturn boot_fail(const char *why); /* says why on the firmware's consol
 void mmu_init(void);            /* final tables; boot hart */
 extern u64 kernel_satp;
 
-/* flush.c */
-void flush_serve(void); /* does what other harts have asked this one for; interrupts off */
-
 /* trap.c, plic.c, smp.c */
 void halt_if_asked(void);       /* stops this hart for good if another one panicked */
 void trap_init_cpu(void);       /* interrupt enables of this hart */

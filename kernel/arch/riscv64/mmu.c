@@ -16,6 +16,8 @@
 #define MIB2 (2ul << 20)
 #define GIB (1ul << 30)
 #define SATP_SV39 (8ul << 60)
+#define SATP_ASID_SHIFT 44
+#define SATP_ASID (0xfffful << SATP_ASID_SHIFT)
 #define LEAF_RO (PTE_V | PTE_R | PTE_A | PTE_D | PTE_G)
 #define LEAF_RW (LEAF_RO | PTE_W)
 #define LEAF_RX (LEAF_RO | PTE_X)
@@ -25,6 +27,7 @@ static pte_t kernel_root[PT_ENTRIES] __attribute__((aligned(4096)));
 static pte_t device_table[PT_ENTRIES] __attribute__((aligned(4096)));
 static unsigned device_windows;
 u64 kernel_satp;
+static bool has_asids;
 static u64 alloc_next, alloc_start; /* physical */
 static pte_t *kstack_tables; /* the level-0 tables, one after another */
 static u32 kstack_slots;
@@ -146,6 +149,13 @@ static void keep(u64 start, u64 end)
     platform.reserved[platform.reserved_count++] = (struct platform_range){{start}, end - start};
 }
 
+/* What of an identifier of all ones stays in satp tells how many there are (privileged specification, 4.1.11). */
+static bool asids_found(void)
+{
+    csr_write(satp, kernel_satp | SATP_ASID);
+    return (csr_read(satp) & SATP_ASID) >> SATP_ASID_SHIFT >= TLB_ASIDS;
+}
+
 void mmu_init(void)
 {
     find_room();
@@ -156,8 +166,9 @@ void mmu_init(void)
     kernel_root[root_index(DEVICE_AREA)] = pte_table(image_phys(device_table));
     keep(image_phys(_kernel_start).pa, alloc_next);
     kernel_satp = SATP_SV39 | image_phys(kernel_root).pa >> PAGE_SHIFT;
+    has_asids = asids_found();
     csr_write(satp, kernel_satp);
-    arch_flush_local_all();
+    arch_flush_local_kernel();
 }
 
 /* ---- for everybody ---- */
@@ -167,18 +178,32 @@ void arch_root_init(pte_t *root)
     memcpy(root + USER_ROOT_ENTRIES, kernel_root + USER_ROOT_ENTRIES, USER_ROOT_ENTRIES * sizeof *root);
 }
 
-/* satp alone orders nothing: the fence comes after it. No address-space identifiers yet: all that is not global goes. */
-void arch_activate(paddr_t root)
+bool arch_has_asids(void)
 {
-    csr_write(satp, SATP_SV39 | root.pa >> PAGE_SHIFT);
-    arch_flush_local_all();
+    return has_asids;
+}
+
+/*
+ * satp alone orders nothing: where entries have become less permissive since the
+ * identifier was last in use, the fence comes after it. Where they have become more
+ * so, an access may fault for nothing, as on any hart that ran meanwhile. The hart
+ * fetches translations under the identifier in satp alone, so the fence covers all
+ * that it may have fetched before.
+ */
+void arch_activate(paddr_t root, unsigned asid, bool flush)
+{
+    csr_write(satp, SATP_SV39 | (u64)(has_asids ? asid : 0) << SATP_ASID_SHIFT | root.pa >> PAGE_SHIFT);
+    if (flush)
+        arch_flush_local_all();
     arch_icache_sync_local(); /* tlb_sync_code told only those who ran it then */
 }
 
+/* The entries below USER_TOP are empty, and stay so. Without identifiers its 0 is everybody's. */
 void arch_activate_kernel(void)
 {
     csr_write(satp, kernel_satp);
-    arch_flush_local_all();
+    if (!has_asids)
+        arch_flush_local_all();
 }
 
 void arch_flush_local_page(vaddr_t va)
@@ -186,7 +211,15 @@ void arch_flush_local_page(vaddr_t va)
     __asm__ volatile("sfence.vma %0, zero" ::"r"(va) : "memory");
 }
 
+/* All levels, but no global entries. */
 void arch_flush_local_all(void)
+{
+    u64 asid = (csr_read(satp) & SATP_ASID) >> SATP_ASID_SHIFT;
+
+    __asm__ volatile("sfence.vma zero, %0" ::"r"(asid) : "memory");
+}
+
+void arch_flush_local_kernel(void)
 {
     __asm__ volatile("sfence.vma" ::: "memory");
 }
@@ -201,7 +234,7 @@ void *arch_map_device(paddr_t pa, size_t size)
     for (u64 i = 0; i < windows; i++)
         device_table[at + i] = leaf(start + i * MIB2, LEAF_RW);
     device_windows += (unsigned)windows;
-    arch_flush_local_all();
+    arch_flush_local_kernel();
     return (void *)(DEVICE_AREA + at * MIB2 + (pa.pa - start));
 }
 

@@ -42,7 +42,7 @@ static void interrupt(u64 cause)
     switch (cause & ~CAUSE_INTERRUPT) {
     case INTERRUPT_SOFTWARE:
         csr_clear(sip, 1ul << INTERRUPT_SOFTWARE);
-        flush_serve();
+        remote_serve();
         halt_if_asked();
         sched_ipi();
         break;

@@ -86,7 +86,8 @@ void cpu_find_features(void)
     name_features();
     features = (struct features){.x2apic = base.c >> 21 & 1, .rdrand = base.c >> 30 & 1,
                                  .pages_1g = cpuid(0x80000001, 0).d >> 26 & 1, .smep = more.b >> 7 & 1,
-                                 .smap = more.b >> 20 & 1, .umip = more.c >> 2 & 1, .mce = base.d >> 7 & 1};
+                                 .smap = more.b >> 20 & 1, .umip = more.c >> 2 & 1, .mce = base.d >> 7 & 1,
+                                 .pcid = base.c >> 17 & 1, .invpcid = more.b >> 10 & 1};
     if (features.smap)
         patch_smap();
 }
@@ -136,7 +137,9 @@ static void init_control(void)
 {
     u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
 
-    cr4 |= (features.smep ? CR4_SMEP : 0) | (features.smap ? CR4_SMAP : 0) | (features.umip ? CR4_UMIP : 0) |
+    /* PCIDE may be set while the identifier in CR3 is 0 (SDM volume 3A, 4.10.1): it still is. */
+    cr4 |= (features.pcid ? CR4_PCIDE : 0) | (features.smep ? CR4_SMEP : 0) | (features.smap ? CR4_SMAP : 0) |
+           (features.umip ? CR4_UMIP : 0) |
            (features.mce ? CR4_MCE : 0);
     __asm__ volatile("mov %0, %%cr4" ::"r"(cr4) : "memory");
 }

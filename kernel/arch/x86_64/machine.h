@@ -25,7 +25,7 @@ extern struct machine machine;
 
 /* CPUID, as far as it matters; cpu.c. */
 struct features {
-    bool x2apic, rdrand, pages_1g, smep, smap, umip, mce;
+    bool x2apic, rdrand, pages_1g, smep, smap, umip, mce, pcid, invpcid;
 };
 extern struct features features;
 struct cpuid {
@@ -76,7 +76,6 @@ void clock_init(void);     /* boot CPU, after apic_init_cpu */
 bool clock_timer_due(void); /* the timer's interrupt: is it time? Else it has been set again */
 
 /* flush.c */
-void flush_serve(void); /* does what other CPUs have asked this one for; interrupts off */
 
 /* fpu.c */
 void fpu_init_cpu(void);

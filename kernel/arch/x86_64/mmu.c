@@ -6,9 +6,9 @@
  *   devices       2 MiB windows, uncached, taken in order
  *   image         code and constants read-execute, data read-write
  *
- * None is ever counted. All are global but the stacks: those come and go, and
- * what flushes an address space (a load of CR3) is to flush them, too. Tables
- * come from RAM after the image; both are then part of platform.reserved.
+ * None is ever counted. All are global: what changes later, the stacks, has a flush
+ * of its own (arch_flush_local_kernel). Tables come from RAM after the image; both
+ * are then part of platform.reserved.
  * The root entries of all areas exist from boot, so every root has them.
  */
 #include "lib/print.h"
@@ -19,6 +19,7 @@
 #define GIB (1ul << 30)
 #define PTE_PWT (1ul << 3)
 #define PTE_PCD (1ul << 4)
+#define CR3_KEEP (1ul << 63) /* of a load: nothing is forgotten */
 #define PTE_PS (1ul << 7) /* a leaf above level 0 */
 #define LEAF_RO (PTE_P | PTE_A | PTE_D | PTE_G | PTE_NX)
 #define LEAF_RW (LEAF_RO | PTE_RW)
@@ -138,6 +139,22 @@ static void keep(u64 start, u64 end)
     platform.reserved[platform.reserved_count++] = (struct platform_range){{start}, end - start};
 }
 
+/*
+ * With process-context identifiers (CR4.PCIDE) what is remembered, in the TLB and
+ * in the paging-structure caches, belongs to the identifier in CR3 and is used with
+ * no other. A load of CR3 with bit 63 clear invalidates all that is remembered under
+ * the identifier it loads and is not global; with bit 63 set nothing. Without them
+ * it invalidates all that is not global (SDM volume 3A, section 4.10.4.1). So there
+ * is one flush, and it holds for a change of any entry: an edge whose R/W was
+ * cleared may be remembered in a paging-structure cache apart from the leaves below
+ * it, for every address that it covers, and INVLPG of them one by one would be the
+ * only other way.
+ */
+static void load_cr3(u64 root)
+{
+    __asm__ volatile("mov %0, %%cr3" ::"r"(root) : "memory");
+}
+
 void mmu_init(void)
 {
     find_room();
@@ -150,7 +167,8 @@ void mmu_init(void)
     keep(image_phys(_kernel_start).pa, image_phys(_kernel_end).pa);
     keep(alloc_start, alloc_next);
     kernel_cr3 = image_phys(kernel_root).pa;
-    arch_activate_kernel();
+    load_cr3(kernel_cr3);
+    arch_flush_local_kernel(); /* what the early tables said */
 }
 
 /* ---- for everybody ---- */
@@ -160,36 +178,29 @@ void arch_root_init(pte_t *root)
     memcpy(root + USER_ROOT_ENTRIES, kernel_root + USER_ROOT_ENTRIES, USER_ROOT_ENTRIES * sizeof *root);
 }
 
-/*
- * A load of CR3, without process-context identifiers (CR4.PCIDE is 0),
- * invalidates all translations that are not global and everything in the
- * paging-structure caches (SDM volume 3A, section 4.10.4.1). So there is one
- * flush, and it holds for a change of any entry: an edge whose R/W was cleared
- * may be remembered in a paging-structure cache apart from the leaves below it,
- * for every address that it covers, and INVLPG of them one by one would be the
- * only other way.
- */
-static void load_cr3(u64 root)
+bool arch_has_asids(void)
 {
-    __asm__ volatile("mov %0, %%cr3" ::"r"(root) : "memory");
+    return features.pcid;
 }
 
-void arch_activate(paddr_t root)
+void arch_activate(paddr_t root, unsigned asid, bool flush)
 {
-    load_cr3(root.pa);
+    load_cr3(features.pcid ? root.pa | asid | (flush ? 0 : CR3_KEEP) : root.pa);
 }
 
+/* Identifier 0 has no translations but the kernel's, which are global. */
 void arch_activate_kernel(void)
 {
-    load_cr3(kernel_cr3);
+    load_cr3(kernel_cr3 | (features.pcid ? CR3_KEEP : 0));
 }
 
-/* The leaf's translation, global or not, and besides all of the paging-structure caches (the same section). */
+/* The leaf's translation, global or not, and besides all of the loaded identifier's paging-structure caches (the same section). */
 void arch_flush_local_page(vaddr_t va)
 {
     __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
 }
 
+/* Bit 63 is never read back. */
 void arch_flush_local_all(void)
 {
     u64 root;
@@ -198,14 +209,25 @@ void arch_flush_local_all(void)
     load_cr3(root);
 }
 
+/* INVPCID of type 2, or both of two changes of CR4.PGE, each of which does the same (the same section). Interrupts are off. */
+void arch_flush_local_kernel(void)
+{
+    struct {
+        u64 pcid, address;
+    } nothing = {0, 0};
+    u64 cr4;
+
+    if (features.invpcid) {
+        __asm__ volatile("invpcid %0, %1" ::"m"(nothing), "r"(2ul) : "memory");
+    } else {
+        __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+        __asm__ volatile("mov %0, %%cr4\n\tmov %1, %%cr4" ::"r"(cr4 & ~(u64)CR4_PGE), "r"(cr4) : "memory");
+    }
+}
+
 /* Caches of instructions and of data are coherent; the return to user mode after a fault serializes (SDM 3A, 9.1.3). */
 void arch_icache_sync_local(void)
 {
-}
-
-void arch_icache_sync_remote(u64 cpus_mask)
-{
-    (void)cpus_mask;
 }
 
 void *arch_map_device(paddr_t pa, size_t size)
@@ -233,7 +255,7 @@ vaddr_t arch_kstack_slot_base(u32 i)
 
 void arch_kstack_map(vaddr_t va, paddr_t pa)
 {
-    kstack_tables[(va - KSTACK_AREA) >> PAGE_SHIFT].bits = pa.pa | (LEAF_RW & ~PTE_G);
+    kstack_tables[(va - KSTACK_AREA) >> PAGE_SHIFT].bits = pa.pa | LEAF_RW;
 }
 
 void arch_kstack_unmap(vaddr_t va)

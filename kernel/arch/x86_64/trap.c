@@ -57,7 +57,7 @@ static void interrupt(u64 vector)
         if (clock_timer_due())
             timer_interrupt();
     } else if (vector == VECTOR_IPI) {
-        flush_serve();
+        remote_serve();
         sched_ipi();
     } else {
         irq_handle((unsigned)vector - VECTOR_IRQ);

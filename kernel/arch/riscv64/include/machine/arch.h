@@ -117,12 +117,12 @@ static inline bool arch_irq_enabled(void)
  * hardware; when it is taken it finds nothing to do. What other harts ask for is
  * done here, as interrupts may be off.
  */
-void flush_serve(void);
+void remote_serve(void);
 static inline void arch_cpu_relax(void)
 {
     bool on = arch_irq_save();
 
-    flush_serve();
+    remote_serve();
     __asm__ volatile("csrsi sip, 2\n\twfi" ::: "memory");
     arch_irq_restore(on);
 }

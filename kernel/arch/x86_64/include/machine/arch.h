@@ -138,12 +138,12 @@ static inline void arch_irq_restore(bool on)
 }
 
 /* What other CPUs ask for is done here, as interrupts may be off. */
-void flush_serve(void);
+void remote_serve(void);
 static inline void arch_cpu_relax(void)
 {
     bool on = arch_irq_save();
 
-    flush_serve();
+    remote_serve();
     __asm__ volatile("pause" ::: "memory");
     arch_irq_restore(on);
 }
