@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import List
 
@@ -46,6 +47,12 @@ def seconds(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a number, 1 or more")
+    return int(text)
+
+
 def add_arch(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--arch", choices=list(machines.MACHINES), default="riscv64", help="the machine (default: riscv64)")
 
@@ -84,6 +91,17 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("--debug", action="store_true", help="with --suite: on the debug build")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
+    k = verbs.add_parser("soak", help="random processes on pages with tags, for minutes or hours (docs/testing.md)")
+    add_arch(k)
+    k.add_argument("--minutes", type=seconds, default=1.0, metavar="N", help="how long (default: 1)")
+    k.add_argument("--cpus", type=cpus, default=4, metavar="N", help="1 to 8 (default: 4)")
+    k.add_argument("--processes", type=int, choices=range(8, 201), default=40, metavar="N", help="at most, 8 to 200 (default: 40)")
+    k.add_argument("--seed", type=count, metavar="S", help="for the same choices again (default: the time)")
+    kind = k.add_mutually_exclusive_group()
+    kind.add_argument("--debug", dest="debug", action="store_true", default=True, help="the debug build, with audits (default)")
+    kind.add_argument("--release", dest="debug", action="store_false", help="the release build: faster, no audits")
+    k.add_argument("--recount", action="store_true", help="with --debug: recount at every fork, exec and exit, too; slow")
+    k.set_defaults(run=soak)
     m = verbs.add_parser("museum", help="plant known faults, one at a time; some test must find each")
     m.add_argument("--record", action="store_true", help="write docs/museum.md")
     m.add_argument("pattern", nargs="*", metavar="PATTERN", help="only faults whose name has one of these in it")
@@ -171,6 +189,17 @@ def test(args: argparse.Namespace) -> int:
     if args.suite:
         return suites.run(args.arch, args.suite, args.on == "linux", args.record, args.debug, args.pattern)
     return testing.run(args.arch, args.quick, args.pattern)
+
+
+def soak(args: argparse.Namespace) -> int:
+    from . import soak as soaks
+    seed = args.seed or int(time.time())
+    packages.fetch(args.arch)
+    setup.setup(args.arch, [])
+    words = soaks.words(args.arch, args.minutes, args.cpus, args.debug, args.recount, seed, args.processes)
+    inner = parser().parse_args(words)
+    inner.cmd = soaks.command(args.minutes, seed, args.processes)
+    return run(inner)
 
 
 def museum(args: argparse.Namespace) -> int:
