@@ -232,5 +232,9 @@ check:
 host-test guest-test boot-test:
 	./cowslip test --arch $(ARCH) $(@:-test=/)
 
+.PHONY: lines
+lines:
+	@python3 tools/lines.py
+
 clean:
 	rm -rf build compile_commands.json

@@ -236,7 +236,7 @@ def counts(got: Results) -> str:
 # ---- the runner, test/suites/runner.c ----
 
 def runner() -> Path:
-    build.make("building the runner", [f"build/{ARCH}/suites/runner"])
+    build.make("building the runner", [f"build/{ARCH}/suites/runner", f"ARCH={ARCH}"])
     return BUILD / ARCH / "suites" / "runner"
 
 
