@@ -16,7 +16,7 @@ KCFLAGS := -std=gnu17 -O2 -g $(ARCH_CFLAGS) -ffreestanding -fno-pic -fno-pie -fn
 	-fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables $(WARNINGS) \
 	-Ikernel -Ikernel/arch/$(ARCH)/include $(if $(DEBUG),-DCOWSLIP_DEBUG)
 
-SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(shell find kernel/arch/$(ARCH) -name '*.c' -o -path 'kernel/arch/$(ARCH)/*.S')
+SOURCES := $(shell find kernel -name '*.c' -not -path 'kernel/arch/*') $(wildcard kernel/arch/*.c) $(shell find kernel/arch/$(ARCH) -name '*.c' -o -path 'kernel/arch/$(ARCH)/*.S')
 OBJECTS := $(SOURCES:%=$(BUILD)/%.o)
 LINK = $(TOOLPREFIX)ld $(ARCH_LDFLAGS) -z max-page-size=4096 --no-warn-rwx-segments -T kernel/arch/$(ARCH)/kernel.ld -o $@ $(filter %.o,$^)
 
@@ -231,6 +231,10 @@ check:
 	./cowslip test --arch $(ARCH) --quick
 host-test guest-test boot-test:
 	./cowslip test --arch $(ARCH) $(@:-test=/)
+
+.PHONY: lines
+lines:
+	@python3 tools/lines.py
 
 clean:
 	rm -rf build compile_commands.json

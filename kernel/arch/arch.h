@@ -126,6 +126,8 @@ static inline u64 tf_result(const struct trapframe *tf);
 static inline vaddr_t tf_pc(const struct trapframe *tf);
 static inline vaddr_t tf_sp(const struct trapframe *tf);
 static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp);
+static inline vaddr_t tf_fp(const struct trapframe *tf);   /* the frame pointer */
+static inline vaddr_t tf_link(const struct trapframe *tf); /* where a leaf function returns to; 0: that is on the stack */
 static inline void tf_set_tls(struct trapframe *tf, u64 tls);
 /* A fresh program: all registers zero but these. */
 struct exec_start; /* proc/exec.h */
@@ -163,7 +165,7 @@ void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; wait
 void arch_reboot(void) __noreturn;
 /* Interrupt lines: drivers register at boot; the handler runs with interrupts off. */
 void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
-void arch_backtrace(const struct trapframe *tf); /* printk, with symbols; NULL: from the caller */
+void arch_backtrace(const struct trapframe *tf); /* backtrace.c; printk, with symbols; NULL: from the caller */
 void arch_print_frame(const struct trapframe *tf);
 void arch_early_putc(char c); /* the firmware's console: before there is a driver, and for panics */
 /* The code that a signal handler returns to: position independent, mapped into every program by exec. */

@@ -1,10 +1,13 @@
 """What `cowslip test --suite` makes of what tests print, without a machine."""
 import sys
+import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from cowslip import suite, suitelinux, suites  # noqa: E402
+from cowslip.machines import MACHINES  # noqa: E402
 
 OUTPUT = """boot noise
 @@ one\r
@@ -46,10 +49,44 @@ class Output(unittest.TestCase):
 
     def test_what_does_not_pass_has_a_reason(self):
         for name in suites.SUITES:
-            expected = suite.read_expected(name)
-            self.assertGreater(len(expected), 40)
-            for line in suite.expected_file(name).read_text().splitlines():
-                self.assertTrue(line.startswith("pass") or "  # " in line, line)
+            self.assertGreater(len(suite.read_expected(name)), 40)
+            for arch in MACHINES:
+                file = suite.expected_file(name, arch)
+                for line in file.read_text().splitlines() if file.exists() else []:
+                    self.assertTrue(line.startswith("pass") or "  # " in line, line)
+                    self.assertIn(line.split()[0].split("|")[0], [*suite.WORDS, suite.NONE])
+
+
+class Expected(unittest.TestCase):
+    """A machine's own file has only what differs from the first machine's."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        place = Path(self.folder.name)
+        self.own = place / "x.x86_64.expected"
+        (place / "x.expected").write_text("pass  a\nfail  b  # why\npass|skip  c  # chance\npass  d\n")
+        for what in (mock.patch.object(suite, "expected_file", lambda name, arch: place / ("x.expected" if arch == "riscv64" else self.own.name)),
+                     mock.patch.object(suite, "ARCH", "x86_64")):
+            what.start()
+            self.addCleanup(what.stop)
+        self.addCleanup(self.folder.cleanup)
+
+    def test_only_what_differs_is_recorded(self):
+        got = {"a": "fail", "b": "fail", "c": "skip", "e": "pass"}
+        suite.write_expected("x", got)
+        self.assertEqual(self.own.read_text(), "none  d\nfail  a\npass  e\n")
+        self.assertEqual(suite.read_expected("x"), {"a": "fail", "b": "fail", "c": "pass|skip", "e": "pass"})
+        self.assertEqual(suite.compare(suite.read_expected("x"), got), [])
+
+    def test_reasons_stay(self):
+        self.own.write_text("fail  a  # of this machine\n")
+        suite.write_expected("x", {"a": "fail", "b": "fail", "c": "pass", "d": "pass"})
+        self.assertEqual(self.own.read_text(), "fail  a  # of this machine\n")
+
+    def test_what_does_not_differ_needs_no_file(self):
+        self.own.write_text("fail  a  # of this machine\n")
+        suite.write_expected("x", {"a": "pass", "b": "fail", "c": "pass", "d": "pass"})
+        self.assertFalse(self.own.exists())
 
 
 if __name__ == "__main__":

@@ -161,44 +161,61 @@ def run_on(name: str, guest: Guest, linux: bool) -> str:
 
 
 # ---- what is expected ----
+# NAME.expected is for all machines; NAME.MACHINE.expected has what differs on one, with "none" for what is not tested there.
 
-def expected_file(name: str) -> Path:
-    return TOP / "test" / "suites" / (f"{name}.expected" if ARCH == "riscv64" else f"{name}.{ARCH}.expected")
+FIRST = "riscv64"  # the machine of which NAME.expected tells
+NONE = "none"
 
 
-def read_expected(name: str) -> Results:
+def expected_file(name: str, arch: str) -> Path:
+    return TOP / "test" / "suites" / (f"{name}.expected" if arch == FIRST else f"{name}.{arch}.expected")
+
+
+def read_lines(file: Path) -> Results:
     """Lines: RESULT  NAME, and after two spaces a # and why, if it is no pass. RESULT|RESULT: one of these, by chance."""
     out: Results = {}
-    for line in expected_file(name).read_text().splitlines():
+    for line in file.read_text().splitlines() if file.exists() else []:
         words = re.split(r"\s{2,}#", line)[0].split(None, 1)
-        if len(words) == 2 and all(w in WORDS for w in words[0].split("|")):
+        if len(words) == 2 and all(w in WORDS or w == NONE for w in words[0].split("|")):
             out[words[1].strip()] = words[0]
     return out
 
 
+def read_expected(name: str) -> Results:
+    own = read_lines(expected_file(name, ARCH)) if ARCH != FIRST else {}
+    both = {**read_lines(expected_file(name, FIRST)), **own}
+    return {key: value for key, value in both.items() if value != NONE}
+
+
 def write_expected(name: str, got: Results) -> None:
     """Reasons that are there stay, and what is left to chance; who records adds what is missing."""
-    file = expected_file(name)
-    old = read_expected(name) if file.exists() else {}
-    reasons = dict(re.findall(r"^\S+\s+(.*?)(\s{2,}#.*)$", file.read_text(), re.M)) if old else {}
+    file = expected_file(name, ARCH)
+    old, text = read_expected(name), file.read_text() if file.exists() else ""
+    reasons = dict(re.findall(r"^\S+\s+(.*?)(\s{2,}#.*)$", text, re.M))
+    first = read_lines(expected_file(name, FIRST)) if ARCH != FIRST else {}
     lines = []
-    for key, value in got.items():
+    for key, value in {**{key: NONE for key in first if key not in got}, **got}.items():
         value = old[key] if value in old.get(key, "").split("|") else value
-        lines.append(f"{value}  {key}{reasons.get(key, '') if value != 'pass' else ''}\n")
-    file.write_text("".join(lines))
+        if value != first.get(key):
+            lines.append(f"{value}  {key}{reasons.get(key, '') if value != 'pass' else ''}\n")
+    if lines or ARCH == FIRST:
+        file.write_text("".join(lines))
+    elif file.exists():
+        file.unlink()
 
 
 def note_linux(name: str, got: Results) -> None:
     """What does not pass on Linux either needs no other reason than that."""
-    file = expected_file(name)
+    file = expected_file(name, ARCH)
     lines = []
-    for line in file.read_text().splitlines():
+    for line in file.read_text().splitlines() if file.exists() else []:
         word, key = line.split(None, 1)
         bare = re.sub(r"\s{2,}# Linux: \w+$", "", key)
-        if word != "pass" and "  #" not in bare and got.get(bare, "pass") != "pass":
+        if word not in ("pass", NONE) and "  #" not in bare and got.get(bare, "pass") != "pass":
             line = f"{word}  {bare}  # Linux: {got[bare]}"
         lines.append(line)
-    file.write_text("\n".join(lines) + "\n")
+    if lines:
+        file.write_text("\n".join(lines) + "\n")
 
 
 def differs(expected: Results, key: str, value: Optional[str]) -> bool:
@@ -219,7 +236,7 @@ def counts(got: Results) -> str:
 # ---- the runner, test/suites/runner.c ----
 
 def runner() -> Path:
-    build.make("building the runner", [f"build/{ARCH}/suites/runner"])
+    build.make("building the runner", [f"build/{ARCH}/suites/runner", f"ARCH={ARCH}"])
     return BUILD / ARCH / "suites" / "runner"
 
 

@@ -237,12 +237,11 @@ def bench_check(arch: str) -> Result:
 
 # Other people's tests; stress takes too long. Limits in seconds, with what a first run fetches and compiles.
 SUITES = {"mm": 600, "nolibc": 300, "nolibc-init": 300, "shells": 600, "busybox": 1200, "posix": 2400}
-SUITES_OF_ALL = ["nolibc"]  # of which the results on every machine are known
 
 
 def suite_tests(run: Run, patterns: List[str]) -> None:
     for name, limit in SUITES.items():
-        if wanted(f"suite/{name}", patterns) and (run.arch == "riscv64" or name in SUITES_OF_ALL):
+        if wanted(f"suite/{name}", patterns):
             run.do(f"suite/{name}", suite_run, run.arch, name, limit)
 
 

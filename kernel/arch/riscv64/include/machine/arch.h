@@ -205,6 +205,20 @@ static inline vaddr_t tf_sp(const struct trapframe *tf)
     return tf->regs[REG_SP];
 }
 
+/* A frame record lies below what s0 holds; a call has 4 bytes, or 2. */
+#define FRAME_RECORD (-16)
+#define CALL_SIZE 4
+
+static inline vaddr_t tf_fp(const struct trapframe *tf)
+{
+    return tf->regs[8];
+}
+
+static inline vaddr_t tf_link(const struct trapframe *tf)
+{
+    return tf->regs[REG_RA];
+}
+
 static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp)
 {
     tf->regs[REG_SP] = sp;

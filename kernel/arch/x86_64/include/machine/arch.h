@@ -245,6 +245,21 @@ static inline vaddr_t tf_sp(const struct trapframe *tf)
     return tf->rsp;
 }
 
+/* A frame record lies where rbp points; calls are of several lengths. */
+#define FRAME_RECORD 0
+#define CALL_SIZE 1
+
+static inline vaddr_t tf_fp(const struct trapframe *tf)
+{
+    return tf->rbp;
+}
+
+static inline vaddr_t tf_link(const struct trapframe *tf)
+{
+    (void)tf;
+    return 0;
+}
+
 static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp)
 {
     tf->rsp = sp;
