@@ -16,25 +16,42 @@ static void print_address(vaddr_t pc)
         printk(LOG_EMERG, "  %#lx", pc);
 }
 
-/* May 16 bytes below fp be read as a frame record? Only in the kernel stack that `inside` lies in. */
-static bool frame_ok(vaddr_t fp, vaddr_t inside)
-{
-    vaddr_t base = ROUND_DOWN(inside, KSTACK_SIZE);
+struct stack {
+    vaddr_t start, end;
+};
 
-    return fp % 8 == 0 && fp >= base + 16 && fp <= base + KSTACK_SIZE;
+/* The stack that va lies in: the running thread's, or this CPU's for overflows. */
+static struct stack stack_of(vaddr_t va)
+{
+    vaddr_t start = current ? current->kstack : (vaddr_t)boot_stack_guard + KSTACK_SIZE;
+    const struct cpu *c = arch_this_cpu();
+
+    if (va > (vaddr_t)c->overflow_stack && va <= (vaddr_t)c->overflow_stack + sizeof c->overflow_stack)
+        return (struct stack){(vaddr_t)c->overflow_stack, (vaddr_t)c->overflow_stack + sizeof c->overflow_stack};
+    return (struct stack){start, start + KSTACK_SIZE};
+}
+
+/* May 16 bytes below fp be read as a frame record? */
+static bool frame_ok(vaddr_t fp, struct stack s)
+{
+    return fp % 8 == 0 && fp >= s.start + 16 && fp <= s.end;
 }
 
 void arch_backtrace(const struct trapframe *tf)
 {
     vaddr_t fp = tf ? tf->regs[8] : (vaddr_t)__builtin_frame_address(0);
-    vaddr_t inside = tf ? tf->regs[REG_SP] - 1 : fp - 1;
+    struct stack s = stack_of(fp);
 
     printk(LOG_EMERG, "backtrace:");
-    if (tf) {
+    if (tf)
         print_address(tf->regs[0]);
-        print_address(tf->regs[REG_RA]);
+    if (tf && !(tf->sstatus & SSTATUS_SPP)) {
+        printk(LOG_EMERG, "  (user mode)");
+        return;
     }
-    for (unsigned i = 0; i < DEPTH_MAX && frame_ok(fp, inside); i++) {
+    if (tf)
+        print_address(tf->regs[REG_RA]);
+    for (unsigned i = 0; i < DEPTH_MAX && frame_ok(fp, s); i++) {
         const u64 *record = (const u64 *)fp;
         if (record[-1] < (u64)_kernel_start || record[-1] >= (u64)_text_end)
             break;

@@ -16,22 +16,43 @@ static void print_address(vaddr_t pc)
         printk(LOG_EMERG, "  %#lx", pc);
 }
 
-/* May 16 bytes at fp be read as a frame record? Only in the kernel stack that `inside` lies in. */
-static bool frame_ok(vaddr_t fp, vaddr_t inside)
-{
-    vaddr_t base = ROUND_DOWN(inside, KSTACK_SIZE);
+struct stack {
+    vaddr_t start, end;
+};
 
-    return inside >= DIRECT_MAP && fp % 8 == 0 && fp >= base && fp <= base + KSTACK_SIZE - 16;
+/* The stack that va lies in: the running thread's, or one of this CPU's for traps. What a program has put into rbp lies in
+ * none of them, or at worst in its own thread's. */
+static struct stack stack_of(vaddr_t va)
+{
+    vaddr_t start = current ? current->kstack : (vaddr_t)boot_stack_guard + KSTACK_SIZE;
+    int own = cpu_trap_stack_of(va);
+
+    if (own >= 0) {
+        vaddr_t end = mmu_trap_stack_top(arch_this_cpu()->id, (unsigned)own);
+        return (struct stack){end - TRAP_STACK_SIZE, end};
+    }
+    return (struct stack){start, start + KSTACK_SIZE};
+}
+
+/* May 16 bytes at fp be read as a frame record? */
+static bool frame_ok(vaddr_t fp, struct stack s)
+{
+    return fp % 8 == 0 && fp >= s.start && fp <= s.end - 16;
 }
 
 void arch_backtrace(const struct trapframe *tf)
 {
-    vaddr_t fp = tf ? tf->rbp : (vaddr_t)__builtin_frame_address(0), inside = fp;
+    vaddr_t fp = tf ? tf->rbp : (vaddr_t)__builtin_frame_address(0);
+    struct stack s = stack_of(fp);
 
     printk(LOG_EMERG, "backtrace:");
     if (tf)
         print_address(tf->rip);
-    for (unsigned i = 0; i < DEPTH_MAX && frame_ok(fp, inside); i++) {
+    if (tf && (tf->cs & 3)) {
+        printk(LOG_EMERG, "  (user mode)");
+        return;
+    }
+    for (unsigned i = 0; i < DEPTH_MAX && frame_ok(fp, s); i++) {
         const u64 *record = (const u64 *)fp;
         if (record[1] < (u64)_kernel_start || record[1] >= (u64)_text_end)
             break;

@@ -22,6 +22,7 @@
 #define DIRECT_MAP_SIZE (64ul << 30)
 #define KSTACK_AREA 0xffffffe000000000ul
 #define DEVICE_AREA 0xfffffff000000000ul
+#define ARCH_RETURN_CODE {0x82, 0x80} /* ret */
 #define KERNEL_BASE 0xffffffff80000000ul
 
 struct trapframe {
