@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "lib/random.h"
 #include "proc/process.h"
+#include "protect.h"
 #include "sys/syscall.h"
 #include "vm/commit.h"
 #include "vm/kmem.h"
@@ -52,9 +53,11 @@ static void boot_thread(void *arg)
     vm_check_init();
     vm_plant_init();
 #endif
+    protect_check();
     banner();
     if (bootarg("panic_test"))
         panic("asked for by the boot argument panic_test");
+    protect_fault_test(false);
     process_start_init();
 }
 
@@ -80,6 +83,7 @@ void kmain(void)
     t = kthread_create(boot_thread, NULL, "boot");
     if (!t)
         panic("no memory for the first thread");
+    protect_fault_test(true);
     thread_start(t);
     sched_cpu_main(arch_this_cpu());
 }

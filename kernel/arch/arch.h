@@ -82,6 +82,15 @@ void *arch_phys_to_virt(paddr_t pa);
 paddr_t arch_virt_to_phys(const void *va);
 #endif
 void *arch_map_device(paddr_t pa, size_t size);    /* uncached registers, read-write, for ever */
+/* What the kernel's tables map, leaf by leaf. `constant`: some of its memory is the image's code or constants. */
+struct kernel_mapping {
+    vaddr_t start;
+    u64 size;
+    bool writable, executable, user, constant;
+};
+typedef void (*kernel_mapping_fn)(const struct kernel_mapping *m, void *arg);
+void arch_kernel_mappings(kernel_mapping_fn fn, void *arg);
+paddr_t arch_image_phys(const void *p); /* of an address in the kernel's image */
 #ifndef COWSLIP_HOST
 /* Registers of a byte each that may lie in a space of their own: device_regs is what they are found by. */
 static inline u8 arch_reg_read(device_regs r, unsigned i);
@@ -165,6 +174,8 @@ void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; wait
 void arch_reboot(void) __noreturn;
 /* Interrupt lines: drivers register at boot; the handler runs with interrupts off. */
 void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
+/* Whether va lies in one of this CPU's stacks for traps that the kernel stack cannot take; its bounds. */
+bool arch_trap_stack_of(vaddr_t va, vaddr_t *start, vaddr_t *end);
 void arch_backtrace(const struct trapframe *tf); /* backtrace.c; printk, with symbols; NULL: from the caller */
 void arch_print_frame(const struct trapframe *tf);
 void arch_early_putc(char c); /* the firmware's console: before there is a driver, and for panics */

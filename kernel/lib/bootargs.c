@@ -19,6 +19,7 @@ static const struct {
     const char *name, *what;
 } known[] = {
     {"console", "framed: the serial line carries several channels, for the host command"},
+    {"fault_test", "write-text, exec-user and others (kernel/protect.c): does what must end in a panic (debug builds)"},
     {"init", "the first program, instead of /init"},
     {"loglevel", "log lines with a lower number reach the console: 0 to 8"},
     {"cowslip.trace", "1: log each system call that the kernel does not have"},

@@ -16,7 +16,7 @@ struct machine {
 };
 extern struct machine machine;
 
-extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[];
+extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[], boot_stack_guard[];
 #define IMAGE_OFFSET 0xffffffff00000000ul /* linked minus physical */
 static inline paddr_t image_phys(const void *p)
 {

@@ -4,8 +4,10 @@
  *   direct map    all RAM, read-write; the image's code and constants read-only
  *   kernel stacks 4 KiB pages with a guard below each; tables exist from boot
  *   devices       2 MiB windows, taken in order
- *   image         code and constants read-execute, data read-write
+ *   image         code read-execute, constants read-only, data read-write; a hole below the boot stack
  *
+ * Nothing is writable and executable, in no alias either, and nothing is the
+ * user's (kernel/protect.c looks).
  * All are global and never counted. Tables come from RAM right after the image,
  * which is then part of platform.reserved.
  */
@@ -97,13 +99,33 @@ static void map_ram(u64 base, u64 end)
     }
 }
 
+/* What the image's page at va may be used for. 0: it is the guard of the boot stack. */
+static u64 image_rights(vaddr_t va)
+{
+    if (va >= (vaddr_t)boot_stack_guard && va < (vaddr_t)boot_stack_guard + KSTACK_SIZE)
+        return 0;
+    return va < (vaddr_t)_text_end ? LEAF_RX : va < (vaddr_t)_rodata_end ? LEAF_RO : LEAF_RW;
+}
+
+/* 2 MiB that are not all alike. */
+static pte_t image_pages(vaddr_t start)
+{
+    pte_t *t = boot_alloc(PAGE_SIZE);
+
+    for (vaddr_t va = start; va < start + MIB2; va += PAGE_SIZE)
+        if (image_rights(va))
+            t[va / PAGE_SIZE % PT_ENTRIES] = leaf(image_phys((void *)va).pa, image_rights(va));
+    return pte_table(table_phys(t));
+}
+
 static void map_image(void)
 {
     pte_t *t = root_table(root_index(KERNEL_BASE));
 
-    for (vaddr_t va = (vaddr_t)_kernel_start; va < (vaddr_t)_kernel_end; va += MIB2)
-        t[va / MIB2 % PT_ENTRIES] =
-            leaf(image_phys((void *)va).pa, va < (vaddr_t)_rodata_end ? LEAF_RX : LEAF_RW);
+    for (vaddr_t va = (vaddr_t)_kernel_start; va < (vaddr_t)_kernel_end; va += MIB2) {
+        bool mixed = va == ROUND_DOWN((vaddr_t)_text_end, MIB2) || va == ROUND_DOWN((vaddr_t)boot_stack_guard, MIB2);
+        t[va / MIB2 % PT_ENTRIES] = mixed ? image_pages(va) : leaf(image_phys((void *)va).pa, image_rights(va));
+    }
 }
 
 static u64 ram_bytes(void)
@@ -169,6 +191,42 @@ void mmu_init(void)
     has_asids = asids_found();
     csr_write(satp, kernel_satp);
     arch_flush_local_kernel();
+}
+
+/* ---- what is mapped ---- */
+
+static void tell_mapping(vaddr_t va, unsigned level, pte_t e, kernel_mapping_fn fn, void *arg)
+{
+    u64 size = PAGE_SIZE << level * PT_BITS, image = image_phys(_kernel_start).pa;
+    struct kernel_mapping m = {.start = va, .size = size, .writable = e.bits & PTE_W, .executable = e.bits & PTE_X,
+                               .user = e.bits & PTE_U,
+                               .constant = overlaps(pte_paddr(e).pa, size, image, image_phys(_rodata_end).pa - image)};
+
+    fn(&m, arg);
+}
+
+static void tell_table(const pte_t *table, unsigned level, vaddr_t at, kernel_mapping_fn fn, void *arg)
+{
+    for (unsigned i = level == PT_LEVELS - 1 ? USER_ROOT_ENTRIES : 0; i < PT_ENTRIES; i++) {
+        pte_t e = READ_ONCE(table[i]);
+        vaddr_t va = at | (u64)i << (PAGE_SHIFT + level * PT_BITS);
+        if (!(e.bits & PTE_V))
+            continue;
+        if (e.bits & (PTE_R | PTE_W | PTE_X))
+            tell_mapping(va, level, e, fn, arg);
+        else
+            tell_table(arch_phys_to_virt(pte_paddr(e)), level - 1, va, fn, arg);
+    }
+}
+
+void arch_kernel_mappings(kernel_mapping_fn fn, void *arg)
+{
+    tell_table(kernel_root, PT_LEVELS - 1, ~(2 * USER_TOP - 1), fn, arg);
+}
+
+paddr_t arch_image_phys(const void *p)
+{
+    return image_phys(p);
 }
 
 /* ---- for everybody ---- */

@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "protect.h"
 #include "vm/vm.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
@@ -214,8 +215,11 @@ void trap_kernel(struct trapframe *tf)
         preempt_check();
         return;
     }
-    if (!user_copy_fault(tf))
-        panic_frame(tf, "%s in the kernel at %#lx, address %#lx", cause_name(tf->scause), tf->regs[0], tf->stval);
+    if (user_copy_fault(tf))
+        return;
+    panic_frame(tf, "%s in the kernel at %#lx, address %#lx: a %s %s", cause_name(tf->scause), tf->regs[0], tf->stval,
+                tf->scause == FETCH_PAGE_FAULT ? "fetch from" : tf->scause == STORE_PAGE_FAULT ? "store to" : "load from",
+                protect_name(tf->stval));
 }
 
 void trap_overflow(struct trapframe *tf)
@@ -244,4 +248,13 @@ void arch_frame_exec(struct trapframe *tf, const struct exec_start *start)
     tf->regs[REG_SP] = start->sp;
     tf->regs[REG_A0] = start->arg[0];
     tf->regs[REG_A0 + 1] = start->arg[1];
+}
+
+bool arch_trap_stack_of(vaddr_t va, vaddr_t *start, vaddr_t *end)
+{
+    const struct cpu *c = arch_this_cpu();
+
+    *start = (vaddr_t)c->overflow_stack;
+    *end = *start + sizeof c->overflow_stack;
+    return va >= *start && va < *end;
 }

@@ -39,7 +39,7 @@ struct tss { /* SDM volume 3A, figure 8-11 */
     u16 reserved3, io_map;
 } __attribute__((packed));
 
-extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[];
+extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[], boot_stack_guard[];
 static inline paddr_t image_phys(const void *p)
 {
     return (paddr_t){(u64)p - IMAGE_OFFSET};
@@ -48,6 +48,10 @@ static inline paddr_t image_phys(const void *p)
 /* cpu.c: everything that this CPU must be told once. */
 void cpu_find_features(void); /* boot CPU */
 void cpu_init(struct cpu *c);
+void cpu_set_trap_stacks(struct cpu *c); /* after mmu_init */
+/* The stack of this CPU's traps of their own that va lies in, or in the guard below: its number, or -1. */
+int cpu_trap_stack_of(vaddr_t va);
+extern const char *const trap_stack_name[];
 
 /* platform.c: reads what the loader tells; multiboot.c: Multiboot's form of it; acpi.c: the tables at rsdp (0: look for it).
  * The early tables map the low 4 GiB. */
@@ -60,6 +64,7 @@ void __noreturn boot_fail(const char *why); /* says why on the serial line; the 
 
 /* mmu.c */
 void mmu_init(void); /* final tables; boot CPU */
+vaddr_t mmu_trap_stack_top(u32 cpu, unsigned i); /* of TRAP_STACKS; mapped from mmu_init on */
 extern u64 kernel_cr3;
 
 /* apic.c */

@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "protect.h"
 #include "vm/vm.h"
 
 enum exception {
@@ -259,17 +260,35 @@ void trap_kernel(struct trapframe *tf)
     }
     if (tf->trap == PAGE_FAULT)
         tf->address = read_cr2();
-    if (!user_copy_fault(tf))
-        panic_frame(tf, "%s in the kernel at %#lx, address %#lx", trap_name(tf->trap), tf->rip, tf->address);
+    if (user_copy_fault(tf))
+        return;
+    if (tf->trap != PAGE_FAULT)
+        panic_frame(tf, "%s in the kernel at %#lx", trap_name(tf->trap), tf->rip);
+    panic_frame(tf, "page fault in the kernel at %#lx, address %#lx: a %s %s", tf->rip, tf->address,
+                tf->error & PF_FETCH ? "fetch from" : tf->error & PF_WRITE ? "store to" : "load from", protect_name(tf->address));
+}
+
+static bool is_stack_guard(vaddr_t va)
+{
+    return (va >= KSTACK_AREA && va < DEVICE_AREA) ||
+           (va >= (vaddr_t)boot_stack_guard && va < (vaddr_t)boot_stack_guard + KSTACK_SIZE);
 }
 
 /* On a stack of its own; nothing may be assumed of locks or of interrupts. An overflown stack ends in a double fault. */
 void trap_ist(struct trapframe *tf)
 {
+    int own = -1;
+
     tf->address = read_cr2();
     if (tf->trap == NMI)
         halt_if_asked();
-    if (tf->trap == DOUBLE_FAULT && tf->address >= KSTACK_AREA && tf->address < DEVICE_AREA)
+    if (tf->trap == DOUBLE_FAULT)
+        own = cpu_trap_stack_of(tf->address);
+    else
+        protect_in_trap();
+    if (own >= 0)
+        panic_frame(tf, "overflow of the stack for %s at %#lx, stack pointer %#lx", trap_stack_name[own], tf->rip, tf->rsp);
+    if (tf->trap == DOUBLE_FAULT && is_stack_guard(tf->address))
         panic_frame(tf, "kernel stack overflow at %#lx, stack pointer %#lx", tf->rip, tf->rsp);
     panic_frame(tf, "%s at %#lx", trap_name(tf->trap), tf->rip);
 }

@@ -22,6 +22,7 @@
 #define DIRECT_MAP_SIZE (64ul << 30)
 #define KSTACK_AREA 0xffffffe000000000ul
 #define DEVICE_AREA 0xfffffff000000000ul
+#define ARCH_RETURN_CODE {0x82, 0x80} /* ret */
 #define KERNEL_BASE 0xffffffff80000000ul
 
 struct trapframe {
@@ -203,6 +204,11 @@ static inline vaddr_t tf_pc(const struct trapframe *tf)
 static inline vaddr_t tf_sp(const struct trapframe *tf)
 {
     return tf->regs[REG_SP];
+}
+
+static inline bool tf_from_user(const struct trapframe *tf)
+{
+    return !(tf->sstatus & SSTATUS_SPP);
 }
 
 /* A frame record lies below what s0 holds; a call has 4 bytes, or 2. */

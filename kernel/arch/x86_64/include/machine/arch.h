@@ -24,7 +24,12 @@ extern u32 arch_hwcap;         /* CPUID.1:EDX, as Linux's AT_HWCAP */
 #define DIRECT_MAP 0xffff888000000000ul
 #define DIRECT_MAP_SIZE (512ul << 30)
 #define KSTACK_AREA 0xffffc90000000000ul
+#define TRAP_STACK_AREA 0xffffc98000000000ul /* stacks of traps that may come at any instruction, with guards */
+#define TRAP_STACK_SIZE 8192ul
+#define TRAP_STACKS 3 /* for each CPU */
 #define DEVICE_AREA 0xffffd00000000000ul
+#define ARCH_RETURN_CODE {0xc3} /* ret */
+#define ARCH_RAISE_OWN_STACK "int $2" /* comes as an NMI does, on a stack of its own */
 #define KERNEL_BASE 0xffffffff80000000ul
 
 /*
@@ -248,6 +253,11 @@ static inline vaddr_t tf_sp(const struct trapframe *tf)
 /* A frame record lies where rbp points; calls are of several lengths. */
 #define FRAME_RECORD 0
 #define CALL_SIZE 1
+
+static inline bool tf_from_user(const struct trapframe *tf)
+{
+    return tf->cs & 3;
+}
 
 static inline vaddr_t tf_fp(const struct trapframe *tf)
 {
