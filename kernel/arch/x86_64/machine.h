@@ -66,7 +66,7 @@ void acpi_read(paddr_t rsdp);
 void __noreturn boot_fail(const char *why); /* says why on the serial line; the end */
 
 /* pci.c */
-void pci_find(void);
+void pci_detect(void);
 
 /* virtio.c: places in memory where a virtio device may be, from the boot line and from the DSDT. */
 void virtio_read_bootargs(void);

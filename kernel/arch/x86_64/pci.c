@@ -12,7 +12,7 @@
 #define LINE(v) ((v) & 0xff)
 
 /* The port keeps what is written to it where there is a host bridge. */
-void pci_find(void)
+void pci_detect(void)
 {
     outl(ADDRESS_PORT, ADDRESS_ENABLE);
     platform.pci_buses = inl(ADDRESS_PORT) == ADDRESS_ENABLE ? BUSES : 0;
