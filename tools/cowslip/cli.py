@@ -143,6 +143,8 @@ def run(args: argparse.Namespace) -> int:
     args.virtio = args.virtio or places[0]
     if args.virtio not in places:
         raise Stop(f"--virtio: {args.machine} has no place for devices on {args.virtio}", EX_USAGE)
+    if args.icount and args.disk:
+        raise Stop("--icount: its time does not wait for a disk", EX_USAGE)
     if len(args.disk) > machines.most_disks(args.machine, args.virtio):
         raise Stop(f"--disk: {args.machine} has room for {machines.most_disks(args.machine, args.virtio)}", EX_USAGE)
     setup.setup(args.arch, setup.GDB if args.gdb else [])

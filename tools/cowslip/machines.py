@@ -49,12 +49,12 @@ def models_of(arch: str) -> List[str]:
     return list(MACHINES[arch].models)
 
 
-def virtio_words(model: str, place: str, disks: List["Disk"], rng: bool) -> List[str]:
+def virtio_words(model: str, place: str, disks: List["Disk"]) -> List[str]:
     """Disks in their order (in memory: slots from the lowest on), and behind them a source of random numbers."""
     words = ["-global", "virtio-mmio.force-legacy=false"] if place == "mmio" else []
     for i, disk in enumerate(disks):
         words += ["-drive", f"file={comma(disk.file)},format=raw,if=none,id=disk{i}{',readonly=on' if disk.read_only else ''}"]
-    kinds = [f"virtio-blk-SUFFIX,drive=disk{i}" for i in range(len(disks))] + (["virtio-rng-SUFFIX"] if rng else [])
+    kinds = [f"virtio-blk-SUFFIX,drive=disk{i}" for i in range(len(disks))] + ["virtio-rng-SUFFIX"]
     for i, kind in enumerate(kinds):
         bus = f",bus=virtio-mmio-bus.{VIRTIO_SLOTS[model][i]}" if place == "mmio" else ""
         words += ["-device", kind.replace("SUFFIX", "device" if place == "mmio" else "pci") + bus]

@@ -39,8 +39,8 @@ def command_line(arch: str, kernel: Path, initrd: Path, args, status_file: Path)
              "-append", " ".join(["console=framed", *args.append])]
     if args.icount:
         words += ["-icount", "shift=0,sleep=off"]
-    if args.disk or not args.icount:  # random numbers of the host's would make counts differ
-        words += machines.virtio_words(args.machine, args.virtio, args.disk, rng=not args.icount)
+    if not args.icount:  # random numbers of the host's would make counts differ
+        words += machines.virtio_words(args.machine, args.virtio, args.disk)
     words += shlex.split(os.environ.get("COWSLIP_QEMU_MORE", ""))
     if args.cmd is not None:
         words += ["-no-reboot"]
