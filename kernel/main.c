@@ -1,5 +1,6 @@
 /* From the machine's entry to the first program. */
 #include "dev/console.h"
+#include "dev/virtio.h"
 #include "fs/anon.h"
 #include "fs/file.h"
 #include "fs/mqueue.h"
@@ -48,6 +49,7 @@ static void boot_thread(void *arg)
     console_start();
     exec_init();
     unpack();
+    virtio_init();
     arch_start_cpus();
 #ifdef COWSLIP_DEBUG
     vm_check_init();

@@ -26,6 +26,7 @@ static const struct {
     {"maxproc", "how many processes there may be"},
     {"norandmaps", "programs lie at the same addresses each time"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
+    {"virtio_mmio.device", "SIZE@ADDRESS:LINE: a virtio device may be there (x86-64)"},
     {"vm.check", "asked: references are recounted when /proc/sys/vm/check is written to, not at each fork (debug builds)"},
     {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
     {"vm.overcommit", "1: memory is promised freely; 2: only what there is (/proc/sys/vm/overcommit_memory)"},

@@ -560,7 +560,7 @@ SYSCALL(fallocate)
     return err;
 }
 
-/* ---- nothing lies on a disk ---- */
+/* ---- only devices have something that lasts ---- */
 
 static s64 check_fd(u64 fd)
 {
@@ -577,12 +577,16 @@ static s64 sync_fd(u64 fd)
 {
     struct file *f = fd_get((int)fd);
     u32 kind;
+    s64 err;
 
     if (!f)
         return -EBADF;
     kind = f->vnode ? f->vnode->mode & S_IFMT : 0;
+    err = kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK ? 0 : -EINVAL;
+    if (f->ops->fsync)
+        err = f->ops->fsync(f);
     file_put(f);
-    return kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK ? 0 : -EINVAL;
+    return err;
 }
 
 SYSCALL(fsync)

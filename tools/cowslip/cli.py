@@ -37,6 +37,16 @@ def cpus(text: str) -> int:
     return int(text)
 
 
+def disk(text: str) -> machines.Disk:
+    name, read_only = (text[:-3], True) if text.endswith(":ro") else (text, False)
+    path = Path(name)
+    if not path.exists() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name}: no such file")
+    if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name}: it cannot be {'read' if read_only else 'written to (FILE:ro only reads it)'}")
+    return machines.Disk(str(path.resolve()), read_only)
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)
@@ -74,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
                    help="Debian 13 packages for the guest's root, with all that they depend on")
     r.add_argument("--xv6", type=Path, metavar="DIR|IMAGE",
                    help="xv6's programs: a folder of files named _NAME or an fs.img; runs their shell, or CMD among them")
+    r.add_argument("--disk", action="append", default=[], type=disk, metavar="FILE[:ro]",
+                   help="a file as a disk of the guest: /dev/vda, the next one /dev/vdb, ...; may be given again")
+    r.add_argument("--virtio", choices=["mmio", "pci"], help="where disks and the source of random numbers are (riscv64: mmio, or pci)")
     r.add_argument("--append", action="append", default=[], metavar="WORDS", help="more boot arguments")
     r.add_argument("--icount", action="store_true", help="one CPU whose time counts instructions")
     r.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end it after this time, with status 124")
@@ -143,6 +156,15 @@ def prepare(arch: str) -> int:
 def run(args: argparse.Namespace) -> int:
     if args.machine and args.machine not in machines.MACHINES[args.arch].models:
         raise Stop(f"--machine: {args.machine} is none of {args.arch}'s", EX_USAGE)
+    args.machine = args.machine or machines.models_of(args.arch)[0]
+    places = machines.MACHINES[args.arch].virtio[args.machine]
+    args.virtio = args.virtio or places[0]
+    if args.virtio not in places:
+        raise Stop(f"--virtio: {args.machine} has no place for devices on {args.virtio}", EX_USAGE)
+    if args.icount and args.disk:
+        raise Stop("--icount: its time does not wait for a disk", EX_USAGE)
+    if len(args.disk) > machines.most_disks(args.machine, args.virtio):
+        raise Stop(f"--disk: {args.machine} has room for {machines.most_disks(args.machine, args.virtio)}", EX_USAGE)
     setup.setup(args.arch, setup.GDB if args.gdb else [])
     setup.check_versions(args.arch)
     if args.icount:

@@ -11,6 +11,7 @@ struct machine {
     paddr_t plic;            /* 0: none */
     u32 plic_context[MAX_CPUS]; /* of harts[i]'s S-mode external interrupt; UINT32_MAX: none */
     u32 plic_lines;
+    paddr_t pci_space;       /* of bus 0's configuration; 0: no PCI */
     paddr_t finisher, rtc;   /* test device that ends the emulator; goldfish real-time clock. 0: none */
     paddr_t fdt;
 };
@@ -26,6 +27,10 @@ static inline paddr_t image_phys(const void *p)
 /* platform.c: reads the device tree; the early tables map the low 64 GiB at DIRECT_MAP. */
 void platform_read(paddr_t fdt, u32 boot_hart);
 void __noreturn boot_fail(const char *why); /* says why on the firmware's console and stops */
+
+/* pci.c */
+struct fdt;
+void pci_read_tree(const struct fdt *t);
 
 /* mmu.c */
 void mmu_init(void);            /* final tables; boot hart */

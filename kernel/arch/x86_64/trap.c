@@ -3,6 +3,7 @@
  * signal; what came from the kernel is an interrupt, a fault of the user-copy
  * layer, or the end.
  */
+#include "dev/irq.h"
 #include "lib/print.h"
 #include "machine.h"
 #include "proc/personality.h"
@@ -53,6 +54,11 @@ static void interrupt(u64 vector)
 {
     if (vector == VECTOR_SPURIOUS)
         return;
+    if (vector < VECTOR_TIMER) { /* told after the handler: a line with a level would come again at once */
+        irq_dispatch((unsigned)vector - VECTOR_IRQ);
+        apic_eoi();
+        return;
+    }
     apic_eoi(); /* interrupts stay off: the next one waits */
     if (vector == VECTOR_TIMER) {
         if (clock_timer_due())
@@ -60,8 +66,6 @@ static void interrupt(u64 vector)
     } else if (vector == VECTOR_IPI) {
         remote_serve();
         sched_ipi();
-    } else {
-        irq_handle((unsigned)vector - VECTOR_IRQ);
     }
 }
 

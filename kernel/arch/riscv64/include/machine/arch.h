@@ -128,6 +128,12 @@ static inline void arch_cpu_relax(void)
     arch_irq_restore(on);
 }
 
+/* Unprivileged specification 2.7: of a fence, i and o are the registers of devices, r and w memory. */
+static inline void arch_io_fence(void)
+{
+    __asm__ volatile("fence iorw, iorw" ::: "memory");
+}
+
 extern u64 arch_tick_ns; /* length of a tick of the time register, in units of 2^-32 ns */
 static inline u64 arch_vdso_tick(void)
 {

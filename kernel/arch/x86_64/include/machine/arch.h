@@ -153,6 +153,25 @@ static inline void arch_cpu_relax(void)
     arch_irq_restore(on);
 }
 
+/* SDM volume 3A, 8.2.5: of loads and stores of all kinds of memory. */
+static inline void arch_io_fence(void)
+{
+    __asm__ volatile("mfence" ::: "memory");
+}
+
+static inline u32 inl(u16 port)
+{
+    u32 v;
+
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+    return v;
+}
+
+static inline void outl(u16 port, u32 v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port) : "memory");
+}
+
 /* Time is counted from the TSC's 0: the machine's start. The vDSO does the same. */
 extern u64 clock_tick_ns; /* length of a tick, in units of 2^-32 ns */
 static inline u64 arch_vdso_tick(void)
