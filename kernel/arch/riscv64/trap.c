@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "vm/failnth.h"
 #include "vm/vm.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
@@ -39,6 +40,7 @@ void trap_init_cpu(void)
 
 static void interrupt(u64 cause)
 {
+    alloc_exempt_begin();
     switch (cause & ~CAUSE_INTERRUPT) {
     case INTERRUPT_SOFTWARE:
         csr_clear(sip, 1ul << INTERRUPT_SOFTWARE);
@@ -54,6 +56,7 @@ static void interrupt(u64 cause)
         plic_handle();
         break;
     }
+    alloc_exempt_end();
 }
 
 /* ---- floating point: loaded when first used after a switch ---- */

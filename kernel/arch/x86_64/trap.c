@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "vm/failnth.h"
 #include "vm/vm.h"
 
 enum exception {
@@ -53,6 +54,7 @@ static void interrupt(u64 vector)
     if (vector == VECTOR_SPURIOUS)
         return;
     apic_eoi(); /* interrupts stay off: the next one waits */
+    alloc_exempt_begin();
     if (vector == VECTOR_TIMER) {
         if (clock_timer_due())
             timer_interrupt();
@@ -62,6 +64,7 @@ static void interrupt(u64 vector)
     } else {
         irq_handle((unsigned)vector - VECTOR_IRQ);
     }
+    alloc_exempt_end();
 }
 
 /* Interrupts off, lets one come, and waits for it: nothing comes between STI and HLT. */
