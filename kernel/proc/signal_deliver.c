@@ -108,6 +108,8 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
     restart_for_handler(tf, action);
     current->restore_sigmask = false;
     if (arch_signal_deliver(tf, &a)) {
+        if (signal_fatal_pending())
+            return; /* no page for the frame: it dies of that */
         if (signo == SIGSEGV)
             process_exit_group(W_SIGNAL(SIGSEGV), 0);
         signal_fault(SIGSEGV, SEGV_MAPERR, a.sp);
