@@ -86,7 +86,6 @@ struct process {
     bool did_exec, dumpable, no_new_privs;
     bool is_subreaper;
     u32 pdeath_signal;          /* prctl(PR_SET_PDEATHSIG) */
-    bool pdeath_pending;
     u64 child_utime_ns, child_stime_ns; /* of reaped children; process_lock */
     u64 dead_utime_ns, dead_stime_ns;   /* of its own ended threads; process_lock */
     u64 faults_at_exit;

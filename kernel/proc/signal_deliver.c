@@ -149,10 +149,6 @@ static bool act(struct trapframe *tf, struct process *p, int signo, const struct
 
 static void heed(struct process *p)
 {
-    if (p->pdeath_pending) {
-        p->pdeath_pending = false;
-        signal_send_process(p, (int)p->pdeath_signal, NULL);
-    }
     if (p->group_exiting || (p->execing && p->execing != current))
         process_exit_thread(0);
     if (p->stopped)
