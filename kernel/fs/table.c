@@ -208,6 +208,14 @@ int fd_alloc(struct file *f, int lowest, bool cloexec)
     return (int)fd;
 }
 
+/* f had a number of the running process, which it has lost. */
+static void closed(struct file *f)
+{
+    file_locks_drop(f, current_process());
+    mqueue_closed(f);
+    file_put(f);
+}
+
 int fd_install_at(int fd, struct file *f, bool cloexec)
 {
     struct file_table *t = table();
@@ -223,7 +231,7 @@ int fd_install_at(int fd, struct file *f, bool cloexec)
     set_flag(t->array, (u32)fd, cloexec);
     unlock_own(t, old);
     if (replaced)
-        file_put(replaced);
+        closed(replaced);
     return fd;
 }
 
@@ -246,9 +254,7 @@ int fd_close(int fd)
     unlock_own(t, old);
     if (!f)
         return -EBADF;
-    file_locks_drop(f, current_process());
-    mqueue_closed(f);
-    file_put(f);
+    closed(f);
     return 0;
 }
 

@@ -41,8 +41,10 @@ static void release_parts(struct process *p)
     if (vm)
         vmspace_put(vm);
     process_vfork_release(p);
-    if (files)
+    if (files) {
+        process_locks_drop(p, files);
         file_table_put(files);
+    }
     if (fs)
         fs_context_put(fs);
     if (exe)

@@ -94,6 +94,7 @@ struct process {
     struct { u64 minor, major; } child_faults;
     struct process_timers *timers;  /* proc/itimer.h; NULL: never had one */
     u32 oom_score_adj;
+    bool range_locks;               /* it has had some: fs/lock.c */
     u32 persona;                    /* personality(2) */
 };
 
