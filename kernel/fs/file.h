@@ -108,6 +108,9 @@ void file_table_close_on_exec(struct file_table *t);
 /* Of the running process. */
 struct file *fd_get(int fd);                             /* with a reference, or NULL (-EBADF) */
 int fd_alloc(struct file *f, int lowest, bool cloexec);  /* installs (takes over the reference): the number, -EMFILE, -ENOMEM */
+/* Whether there is a number for one more file: 0, -EMFILE, -ENOMEM. For what could not be undone if fd_give failed, as it then
+ * does only if another thread was faster. */
+int fd_room(void);
 int fd_give(struct file *f, bool cloexec);               /* the same, from 0 on; the file is dropped if there is no room */
 int fd_install_at(int fd, struct file *f, bool cloexec); /* dup3's: closes what was there; takes over on success */
 int fd_close(int fd);

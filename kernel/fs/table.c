@@ -182,11 +182,10 @@ static u32 lowest_free(const struct fd_array *a, u32 from)
     return from;
 }
 
-int fd_alloc(struct file *f, int lowest, bool cloexec)
+/* The lock taken as by lock_own, and a number from `lowest` on that is free; -EMFILE, -ENOMEM: it is not taken. */
+static int lock_free(struct file_table *t, int lowest, struct fd_array **old)
 {
-    struct file_table *t = table();
-    struct fd_array *old;
-    u32 fd = (u32)lowest;
+    u32 fd;
 
     for (;;) {
         spin_lock(&t->lock);
@@ -194,12 +193,34 @@ int fd_alloc(struct file *f, int lowest, bool cloexec)
         spin_unlock(&t->lock);
         if (fd >= limit())
             return -EMFILE;
-        if (lock_own(t, fd, &old))
+        if (lock_own(t, fd, old))
             return -ENOMEM;
         if (!t->array->file[fd])
-            break;
-        unlock_own(t, old); /* another thread was faster */
+            return (int)fd;
+        unlock_own(t, *old); /* another thread was faster */
     }
+}
+
+int fd_room(void)
+{
+    struct fd_array *old;
+    int fd = lock_free(table(), 0, &old);
+
+    if (fd < 0)
+        return fd;
+    unlock_own(table(), old);
+    return 0;
+}
+
+int fd_alloc(struct file *f, int lowest, bool cloexec)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    int found = lock_free(t, lowest, &old);
+    u32 fd = (u32)found;
+
+    if (found < 0)
+        return found;
     t->array->file[fd] = f;
     set_flag(t->array, fd, cloexec);
     if ((u32)lowest <= t->array->lowest)

@@ -21,7 +21,9 @@ static s64 open_path(int dirfd, vaddr_t upath, u32 flags, u32 mode)
 
     if (err)
         return err;
-    err = file_open(dirfd, path, flags & ~FILE_EXEC, mode, &f);
+    err = flags & O_CREAT ? fd_room() : 0; /* before there is a new file */
+    if (!err)
+        err = file_open(dirfd, path, flags & ~FILE_EXEC, mode, &f);
     kmem_free(path);
     if (err)
         return err;
