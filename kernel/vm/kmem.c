@@ -22,7 +22,7 @@
 #undef kmem_strdup
 
 #define POISON 0x5a
-static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 2032};
+static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, KMEM_SMALL};
 
 struct class {
     struct spinlock lock;

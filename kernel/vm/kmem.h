@@ -9,7 +9,8 @@
 
 void kmem_init(void); /* after page_init */
 void *kmem_alloc(size_t size) __must_check; /* 16-byte aligned, or NULL */
-/* Up to 2 KiB, from the pages kept for exit and munmap if need be; NULL only when they are gone, too. */
+#define KMEM_SMALL 2032ul /* above, whole pages */
+/* Up to KMEM_SMALL, from the pages kept for exit and munmap if need be; NULL only when they are gone, too. */
 void *kmem_alloc_reserve(size_t size) __must_check;
 void *kmem_zalloc(size_t size) __must_check;
 void *kmem_resize(void *old, size_t old_size, size_t new_size) __must_check; /* NULL: old is still valid */
