@@ -72,6 +72,10 @@ struct thread {
     struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
     struct timer move_timer;   /* sched_move */
     u32 vm_depth;              /* vm/check.c: how often it is inside */
+#ifdef COWSLIP_DEBUG
+    _Atomic u64 alloc_plan;    /* vm/failnth.h; written by anybody */
+    u32 alloc_exempt;          /* its own */
+#endif
 };
 
 struct cpu {
@@ -114,6 +118,7 @@ extern u32 cpu_count; /* online */
 
 void sched_init(void);                     /* boot CPU */
 void thread_init(void);                    /* after page_init */
+u32 thread_stacks_waiting(void);           /* kernel stacks that nobody has */
 void thread_prepare(struct thread *t);     /* the context of a new thread; for thread_alloc */
 void thread_wake(struct thread *t);        /* from a sleep; nothing if it does not sleep */
 /* need_signal has been set: ends an interruptible sleep, or brings t into the kernel. */

@@ -112,6 +112,11 @@ static void stacks_drop_locked(void)
         page_put(pages[i]);
 }
 
+u32 thread_stacks_waiting(void)
+{
+    return READ_ONCE(cached_count);
+}
+
 static vaddr_t stack_get(void)
 {
     vaddr_t stack = 0;

@@ -8,6 +8,7 @@
 #include "proc/personality.h"
 #include "proc/process.h"
 #include "protect.h"
+#include "vm/failnth.h"
 #include "vm/vm.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
@@ -40,6 +41,7 @@ void trap_init_cpu(void)
 
 static void interrupt(u64 cause)
 {
+    alloc_exempt_begin();
     switch (cause & ~CAUSE_INTERRUPT) {
     case INTERRUPT_SOFTWARE:
         csr_clear(sip, 1ul << INTERRUPT_SOFTWARE);
@@ -55,6 +57,7 @@ static void interrupt(u64 cause)
         plic_handle();
         break;
     }
+    alloc_exempt_end();
 }
 
 /* ---- floating point: loaded when first used after a switch ---- */

@@ -9,6 +9,7 @@
 #include "proc/personality.h"
 #include "proc/process.h"
 #include "protect.h"
+#include "vm/failnth.h"
 #include "vm/vm.h"
 
 enum exception {
@@ -55,11 +56,14 @@ static void interrupt(u64 vector)
     if (vector == VECTOR_SPURIOUS)
         return;
     if (vector < VECTOR_TIMER) { /* told after the handler: a line with a level would come again at once */
+        alloc_exempt_begin();
         irq_dispatch((unsigned)vector - VECTOR_IRQ);
+        alloc_exempt_end();
         apic_eoi();
         return;
     }
     apic_eoi(); /* interrupts stay off: the next one waits */
+    alloc_exempt_begin();
     if (vector == VECTOR_TIMER) {
         if (clock_timer_due())
             timer_interrupt();
@@ -67,6 +71,7 @@ static void interrupt(u64 vector)
         remote_serve();
         sched_ipi();
     }
+    alloc_exempt_end();
 }
 
 /* Interrupts off, lets one come, and waits for it: nothing comes between STI and HLT. */
