@@ -40,6 +40,12 @@ void arch_cpu_idle(void);
 void arch_start_cpus(void);
 void arch_send_ipi(u64 cpus); /* makes each CPU of the mask take an interrupt, which calls sched_ipi() there */
 void arch_halt_other_cpus(void); /* for panic: asks them to stop */
+/* request.c, for the machine: something that other CPUs are asked for. The interrupt and arch_cpu_relax() serve. */
+struct requests {
+    _Atomic u64 askers[MAX_CPUS]; /* [i]: the CPUs that wait for CPU i */
+};
+void requests_ask(struct requests *r, u64 cpus); /* returns when each CPU of the mask has done it */
+void requests_serve(struct requests *r, void (*what)(void)); /* does it if somebody waits for this CPU */
 
 /* ---- time ---- */
 #ifndef COWSLIP_HOST
