@@ -137,6 +137,7 @@ static inline void tf_set_syscall_arg(struct trapframe *tf, unsigned i, u64 v); 
 static inline void tf_set_result(struct trapframe *tf, u64 v);
 static inline u64 tf_result(const struct trapframe *tf);
 static inline vaddr_t tf_pc(const struct trapframe *tf);
+static inline void tf_set_pc(struct trapframe *tf, vaddr_t pc);
 static inline vaddr_t tf_sp(const struct trapframe *tf);
 static inline void tf_set_sp(struct trapframe *tf, vaddr_t sp);
 static inline vaddr_t tf_fp(const struct trapframe *tf);   /* the frame pointer */

@@ -3,13 +3,14 @@
  * signal; what came from the kernel is an interrupt, a fault of the user-copy
  * layer, or the end.
  */
+#include "arch/fault.h"
 #include "lib/print.h"
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "proc/remote.h"
 #include "protect.h"
 #include "vm/failnth.h"
-#include "vm/vm.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
 enum interrupt { INTERRUPT_SOFTWARE = 1, INTERRUPT_TIMER = 5, INTERRUPT_EXTERNAL = 9 };
@@ -27,11 +28,6 @@ enum exception {
     LOAD_PAGE_FAULT = 13,
     STORE_PAGE_FAULT = 15,
 };
-
-struct exception_entry {
-    u64 insn, fixup;
-};
-extern const struct exception_entry _ex_table_start[], _ex_table_end[];
 
 void trap_init_cpu(void)
 {
@@ -98,27 +94,6 @@ static enum fault_access fault_access(u64 cause)
     return cause == STORE_PAGE_FAULT ? FAULT_WRITE : cause == FETCH_PAGE_FAULT ? FAULT_EXEC : FAULT_READ;
 }
 
-static void user_page_fault(struct trapframe *tf)
-{
-    switch (vm_fault(current->vm, tf->stval, fault_access(tf->scause))) {
-    case FAULT_DONE:
-    case FAULT_RETRY:
-        break;
-    case FAULT_SEGV_MAPERR:
-        signal_fault(SIGSEGV, SEGV_MAPERR, tf->stval);
-        break;
-    case FAULT_SEGV_ACCERR:
-        signal_fault(SIGSEGV, SEGV_ACCERR, tf->stval);
-        break;
-    case FAULT_BUS:
-        signal_fault(SIGBUS, BUS_ADRERR, tf->stval);
-        break;
-    case FAULT_OOM:
-        oom_kill_current("no page for a fault");
-        break;
-    }
-}
-
 static void user_exception(struct trapframe *tf)
 {
     switch (tf->scause) {
@@ -129,7 +104,7 @@ static void user_exception(struct trapframe *tf)
     case FETCH_PAGE_FAULT:
     case LOAD_PAGE_FAULT:
     case STORE_PAGE_FAULT:
-        user_page_fault(tf);
+        user_fault(tf->stval, fault_access(tf->scause));
         break;
     case ILLEGAL_INSTRUCTION:
         if (!fpu_first_use(tf))
@@ -173,34 +148,6 @@ void trap_exit_user(struct trapframe *tf)
 
 /* ---- from the kernel ---- */
 
-static const struct exception_entry *exception_find(u64 pc)
-{
-    for (const struct exception_entry *e = _ex_table_start; e < _ex_table_end; e++)
-        if (e->insn == pc)
-            return e;
-    return NULL;
-}
-
-/* A fault of the user-copy layer. False: it was not one. */
-static bool user_copy_fault(struct trapframe *tf)
-{
-    const struct exception_entry *e = exception_find(tf->regs[0]);
-    enum fault_result result = FAULT_SEGV_MAPERR;
-
-    if (!e)
-        return false;
-    if (tf->stval < USER_TOP && current->vm && (tf->sstatus & SSTATUS_SPIE) && tf->scause >= FETCH_PAGE_FAULT) {
-        arch_irq_enable();
-        result = vm_fault(current->vm, tf->stval, fault_access(tf->scause));
-        if (result == FAULT_OOM && !current_process()->personality->copy_survives_oom)
-            oom_kill_current("no page for a copy to or from user memory");
-        arch_irq_disable();
-    }
-    if (result != FAULT_DONE && result != FAULT_RETRY)
-        tf->regs[0] = e->fixup;
-    return true;
-}
-
 static const char *cause_name(u64 cause)
 {
     static const char *const names[] = {"fetch misaligned", "fetch access fault", "illegal instruction", "breakpoint",
@@ -218,7 +165,7 @@ void trap_kernel(struct trapframe *tf)
         preempt_check();
         return;
     }
-    if (user_copy_fault(tf))
+    if (user_copy_fault(tf, tf->scause >= FETCH_PAGE_FAULT && tf->sstatus & SSTATUS_SPIE, tf->stval, fault_access(tf->scause)))
         return;
     panic_frame(tf, "%s in the kernel at %#lx, address %#lx: a %s %s", cause_name(tf->scause), tf->regs[0], tf->stval,
                 tf->scause == FETCH_PAGE_FAULT ? "fetch from" : tf->scause == STORE_PAGE_FAULT ? "store to" : "load from",

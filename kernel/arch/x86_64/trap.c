@@ -3,14 +3,15 @@
  * signal; what came from the kernel is an interrupt, a fault of the user-copy
  * layer, or the end.
  */
+#include "arch/fault.h"
 #include "dev/irq.h"
 #include "lib/print.h"
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "proc/remote.h"
 #include "protect.h"
 #include "vm/failnth.h"
-#include "vm/vm.h"
 
 enum exception {
     DIVIDE = 0,
@@ -37,11 +38,6 @@ enum exception {
 #define FPE_FLTRES 6
 #define FPE_FLTINV 7
 #define TRAP_TRACE 2
-
-struct exception_entry {
-    u64 insn, fixup;
-};
-extern const struct exception_entry _ex_table_start[], _ex_table_end[];
 
 static u64 read_cr2(void)
 {
@@ -91,23 +87,7 @@ static void user_page_fault(struct trapframe *tf)
 {
     if (tf->error & PF_RESERVED)
         panic_frame(tf, "reserved bits are set in an entry for address %#lx", tf->address);
-    switch (vm_fault(current->vm, tf->address, fault_access(tf->error))) {
-    case FAULT_DONE:
-    case FAULT_RETRY:
-        break;
-    case FAULT_SEGV_MAPERR:
-        signal_fault(SIGSEGV, SEGV_MAPERR, tf->address);
-        break;
-    case FAULT_SEGV_ACCERR:
-        signal_fault(SIGSEGV, SEGV_ACCERR, tf->address);
-        break;
-    case FAULT_BUS:
-        signal_fault(SIGBUS, BUS_ADRERR, tf->address);
-        break;
-    case FAULT_OOM:
-        oom_kill_current("no page for a fault");
-        break;
-    }
+    user_fault(tf->address, fault_access(tf->error));
 }
 
 /* What si_code says, from the flags that are set and not masked: of x87's status and control words, or of MXCSR. */
@@ -217,37 +197,13 @@ bool trap_exit_user(struct trapframe *tf)
 
 /* ---- from the kernel ---- */
 
-static const struct exception_entry *exception_find(u64 pc)
+/* A store of the kernel's to a page that is not writable faults as the user's would (CR0.WP), and takes the same way. */
+static bool copy_fault(struct trapframe *tf)
 {
-    for (const struct exception_entry *e = _ex_table_start; e < _ex_table_end; e++)
-        if (e->insn == pc)
-            return e;
-    return NULL;
-}
+    bool page = tf->trap == PAGE_FAULT;
 
-/*
- * A fault of the user-copy layer. False: it was not one. A store of the kernel's
- * to a page that is not writable faults as the user's would (CR0.WP), and takes
- * the same way.
- */
-static bool user_copy_fault(struct trapframe *tf)
-{
-    const struct exception_entry *e = exception_find(tf->rip);
-    enum fault_result result = FAULT_SEGV_MAPERR;
-
-    if (!e || (tf->trap != PAGE_FAULT && tf->trap != PROTECTION))
-        return false;
-    if (tf->trap == PAGE_FAULT && tf->address < USER_TOP && current->vm && (tf->rflags & RFLAGS_IF) &&
-        !(tf->error & PF_RESERVED)) {
-        arch_irq_enable();
-        result = vm_fault(current->vm, tf->address, fault_access(tf->error));
-        if (result == FAULT_OOM && !current_process()->personality->copy_survives_oom)
-            oom_kill_current("no page for a copy to or from user memory");
-        arch_irq_disable();
-    }
-    if (result != FAULT_DONE && result != FAULT_RETRY)
-        tf->rip = e->fixup;
-    return true;
+    return (page || tf->trap == PROTECTION) &&
+           user_copy_fault(tf, page && tf->rflags & RFLAGS_IF && !(tf->error & PF_RESERVED), tf->address, fault_access(tf->error));
 }
 
 static const char *trap_name(u64 trap)
@@ -269,7 +225,7 @@ void trap_kernel(struct trapframe *tf)
     }
     if (tf->trap == PAGE_FAULT)
         tf->address = read_cr2();
-    if (user_copy_fault(tf))
+    if (copy_fault(tf))
         return;
     if (tf->trap != PAGE_FAULT)
         panic_frame(tf, "%s in the kernel at %#lx", trap_name(tf->trap), tf->rip);

@@ -207,6 +207,11 @@ static inline vaddr_t tf_pc(const struct trapframe *tf)
     return tf->regs[0];
 }
 
+static inline void tf_set_pc(struct trapframe *tf, vaddr_t pc)
+{
+    tf->regs[0] = pc;
+}
+
 static inline vaddr_t tf_sp(const struct trapframe *tf)
 {
     return tf->regs[REG_SP];

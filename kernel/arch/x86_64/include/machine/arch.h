@@ -264,6 +264,11 @@ static inline vaddr_t tf_pc(const struct trapframe *tf)
     return tf->rip;
 }
 
+static inline void tf_set_pc(struct trapframe *tf, vaddr_t pc)
+{
+    tf->rip = pc;
+}
+
 static inline vaddr_t tf_sp(const struct trapframe *tf)
 {
     return tf->rsp;
