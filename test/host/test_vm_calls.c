@@ -347,6 +347,19 @@ static void test_stack_grows(void **state)
     assert_int_equal(host_store(top - 1701 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
 }
 
+/* A mapping that grows and is not the program's stack: as far as its size may be, wherever it lies. */
+static void test_another_stack_grows(void **state)
+{
+    vaddr_t top = 1ul << 30;
+
+    (void)state;
+    map(top - 4 * PAGE_SIZE, 4, RW, MAP_FIXED_ | MAP_GROWSDOWN_);
+    vm->stack_limit = top;
+    vm->stack_size = 100 * PAGE_SIZE;
+    store(top - 100 * PAGE_SIZE, 1);
+    assert_int_equal(host_store(top - 101 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
+}
+
 /* Large mappings are kept away from the topmost GiB. */
 static void test_large_mappings(void **state)
 {
@@ -592,7 +605,7 @@ int main(void)
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),
         TEST(test_strict_promises), TEST(test_kmem),       TEST(test_pages),
 #if PT_BITS == 9
-        TEST(test_stack_grows),  TEST(test_large_mappings), TEST(test_many_references),
+        TEST(test_stack_grows),  TEST(test_another_stack_grows), TEST(test_large_mappings), TEST(test_many_references),
 #endif
     };
 
