@@ -84,6 +84,8 @@ static inline void arch_io_fence(void);
 /* Registers of a byte each that may lie in a space of their own: device_regs is what they are found by. */
 static inline u8 arch_reg_read(device_regs r, unsigned i);
 static inline void arch_reg_write(device_regs r, unsigned i, u8 v);
+#else
+void arch_io_fence(void);
 #endif
 /* Maps and unmaps one kernel stack page in the stack area (guard pages are the ones left out); page tables for the
  * whole area exist from boot. */

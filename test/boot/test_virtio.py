@@ -152,8 +152,8 @@ def test_places_from_the_boot_line(tmp_path, monkeypatch):
 @pytest.mark.skipif(ARCH != "x86_64", reason="no firmware sets bridges up elsewhere")
 def test_behind_a_bridge(tmp_path, monkeypatch):
     file = make(tmp_path)
-    monkeypatch.setenv(*more("-device", "pcie-root-port,id=port,chassis=1", "-drive", f"file={file},format=raw,if=none,id=x",
-                             "-device", "virtio-blk-pci,drive=x,bus=port").popitem())
+    monkeypatch.setenv(*more("-device", "pcie-root-port,id=rp,chassis=1", "-drive", f"file={file},format=raw,if=none,id=x",
+                             "-device", "virtio-blk-pci,drive=x,bus=rp").popitem())
     assert disk(["random", "/dev/vda", "60"], ()) == crc(file)
 
 
