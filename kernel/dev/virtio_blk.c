@@ -296,7 +296,7 @@ static ssize_t blk_transfer(struct file *f, struct uio *u, u64 *pos,
     size_t done = 0;
     ssize_t n = 0;
 
-    while (u->left > 0 && *pos < k->size && !(done && signal_pending())) {
+    while (u->left > 0 && *pos < k->size && !(done && signal_fatal_pending())) {
         struct piece p = piece_at(k, *pos, u->left);
 
         n = one(k, u, &p);
@@ -350,6 +350,11 @@ static int blk_fsync(struct file *f)
     return flush(f->priv);
 }
 
+static int blk_sync(void *priv)
+{
+    return flush(priv);
+}
+
 static s64 put_int(vaddr_t to, u32 v)
 {
     return put_user(to, &v);
@@ -379,8 +384,8 @@ static s64 blk_ioctl(struct file *f, u32 cmd, u64 arg)
     return cmd == BLKGETSIZE64 ? put_user(arg, &k->size) : -ENOTTY;
 }
 
-static const struct file_ops blk_ops = {
-    .open = blk_open, .read = blk_read, .write = blk_write, .seek = blk_seek, .ioctl = blk_ioctl, .fsync = blk_fsync};
+static const struct file_ops blk_ops = {.open = blk_open, .read = blk_read, .write = blk_write, .seek = blk_seek,
+                                        .ioctl = blk_ioctl, .fsync = blk_fsync, .sync = blk_sync};
 
 /* ---- starting ---- */
 

@@ -21,6 +21,7 @@ enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4 };
 #define CAP_SIZE_MIN 16u
 #define CONFIG_MAX 256u
 #define NO_VECTOR 0xffff
+#define DEVICES_MAX 32u  /* each takes windows of arch_map_device, which has 512 of them */
 #define NOTIFY_QUEUES 4u /* queues of a device that drivers here use at most */
 
 struct common { /* 4.1.4.3 */
@@ -196,12 +197,15 @@ static u32 type_of(const struct pci_device *d)
 
 static void look_at(const struct pci_device *d)
 {
+    static unsigned count;
     struct pci_virtio *v;
     int err;
 
     if (d->vendor != VENDOR || d->id < ID_TRANSITIONAL || d->id >= ID_END)
         return;
-    v = kmem_zalloc(sizeof *v);
+    if (count++ == DEVICES_MAX)
+        printk(LOG_WARN, "virtio: of the devices on PCI only the first %u are used", DEVICES_MAX);
+    v = count <= DEVICES_MAX ? kmem_zalloc(sizeof *v) : NULL;
     if (!v)
         return;
     v->pci = *d;
