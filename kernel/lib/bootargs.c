@@ -25,7 +25,7 @@ static const struct {
     {"maxproc", "how many processes there may be"},
     {"norandmaps", "programs lie at the same addresses each time"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
-    {"virtio_mmio.device", "SIZE@ADDRESS:LINE: a virtio device may be there (x86-64)"},
+    {"virtio_mmio.device", "SIZE@ADDRESS:LINE: a virtio device may be there"},
     {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
     {"vm.overcommit", "1: memory is promised freely; 2: only what there is (/proc/sys/vm/overcommit_memory)"},
     {"vm.plant", "count, seal, flush: makes this mistake, for the tests to find (debug builds)"},
