@@ -49,6 +49,8 @@ struct pci_virtio {
     bool messages;
 };
 
+static unsigned devices_seen;
+
 static struct pci_virtio *pci_of(struct virtio_device *d)
 {
     return container_of(d, struct pci_virtio, device);
@@ -200,15 +202,14 @@ static u32 type_of(const struct pci_device *d)
 
 static void look_at(const struct pci_device *d)
 {
-    static unsigned count;
     struct pci_virtio *v;
     int err;
 
     if (d->vendor != VENDOR || d->id < ID_TRANSITIONAL || d->id >= ID_END)
         return;
-    if (count++ == DEVICES_MAX)
+    if (devices_seen++ == DEVICES_MAX)
         printk(LOG_WARN, "virtio: of the devices on PCI only the first %u are used", DEVICES_MAX);
-    v = count <= DEVICES_MAX ? kmem_zalloc(sizeof *v) : NULL;
+    v = devices_seen <= DEVICES_MAX ? kmem_zalloc(sizeof *v) : NULL;
     if (!v)
         return;
     v->pci = *d;

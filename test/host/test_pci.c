@@ -60,6 +60,7 @@ void arch_pci_write(unsigned place, unsigned reg, u32 v)
     struct fake *f = fake_at(place);
 
     assert_true(f && reg % 4 == 0 && reg < 256);
+    assert_true(reg != COMMAND || v >> 16 == 0); /* a 1 in the status register would clear something */
     f->words[reg / 4] = (f->words[reg / 4] & ~f->writable[reg / 4]) | (v & f->writable[reg / 4]);
 }
 
@@ -93,7 +94,18 @@ void arch_io_fence(void)
 {
 }
 
+static u64 chance(u64 below)
+{
+    static u64 state = 88172645463325252ul;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % below;
+}
+
 static u8 *registers[64];
+static bool noisy; /* what is in them */
 
 /* Registers of just the size that is asked for: the sanitizer sees an access beside them. */
 void *arch_map_device(paddr_t pa, size_t size)
@@ -101,8 +113,10 @@ void *arch_map_device(paddr_t pa, size_t size)
     assert_true(mapped < ARRAY_SIZE(registers) && size > 0 && size <= 4096);
     free(registers[mapped]);
     mapped_at[mapped] = pa.pa;
-    registers[mapped] = calloc(1, size);
-    return registers[mapped++];
+    registers[mapped] = malloc((pa.pa & 15) + size);
+    for (size_t i = 0; i < (pa.pa & 15) + size; i++)
+        registers[mapped][i] = noisy ? (u8)chance(256) : 0;
+    return registers[mapped++] + (pa.pa & 15);
 }
 
 void *kmem_zalloc(size_t size)
@@ -140,8 +154,11 @@ void virtio_start(struct virtio_device *d)
         for (unsigned at = 0; at + 4 <= d->config_size; at += 4)
             t->config(d, at, 4);
         t->queue_size(d, 0);
-        if (t->queue_enable(d, &q) == 0)
+        if (t->queue_enable(d, &q) == 0) {
+            struct pci_virtio *v = pci_of(d);
+            assert_true((u64)v->common->queue_notify_offset * v->notify_place.multiplier + 2 <= v->notify_place.size);
             t->notify(d, &q);
+        }
         t->acknowledge(d);
     }
     free(found ? pci_of(found) : NULL);
@@ -149,16 +166,6 @@ void virtio_start(struct virtio_device *d)
 }
 
 /* ---- making it ---- */
-
-static u64 chance(u64 below)
-{
-    static u64 state = 88172645463325252ul;
-
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % below;
-}
 
 static void capability(struct fake *f, unsigned at, unsigned next, u8 type, u32 offset, u32 length, u32 more)
 {
@@ -197,7 +204,7 @@ static void make_bus(void)
     make_device(&fakes[1]);
     make_device(&fakes[2]);
     window_next = 0;
-    handler_count = 0;
+    handler_count = devices_seen = 0;
     memset(lines, 0, sizeof lines);
     accesses = started = mapped = unmasked = 0;
     takes_messages = knows_lines = true;
@@ -219,6 +226,7 @@ static void devices_get_addresses(void **state)
         assert_in_range(fakes[i].words[5], WINDOW, WINDOW + WINDOW_SIZE - 0x1000);
         assert_int_equal(fakes[i].words[8] & 0x3fff, 0xc);
         assert_int_equal(fakes[i].words[9], 0);
+        assert_true((fakes[i].words[8] & ~0x3fffu) != (fakes[i].words[5] & ~0x3fffu));
     }
     assert_int_not_equal(fakes[1].words[8], fakes[2].words[8]);
     assert_int_not_equal(fakes[1].words[5], fakes[2].words[5]);
@@ -297,6 +305,14 @@ static void structures_beyond_the_register(void **state)
             virtio_pci_find();
             assert_int_equal(started, 1);
         }
+    make_bus();
+    fakes[2].words[0x6c / 4 + 2] = 0x4000; /* a device may do without a configuration of its own */
+    virtio_pci_find();
+    assert_true(started == 2 && found->config_size == 0);
+    make_bus();
+    fakes[2].words[0x6c / 4 + 3] = 0x20;
+    virtio_pci_find();
+    assert_true(started == 2 && found->config_size == 0x20);
 }
 
 static void bridges_in_a_circle(void **state)
@@ -310,9 +326,12 @@ static void bridges_in_a_circle(void **state)
 
 static void noise(void **state)
 {
+    unsigned both = 0;
+
     (void)state;
     for (unsigned round = 0; round < 20000; round++) {
         make_bus();
+        noisy = chance(2);
         takes_messages = chance(2), knows_lines = chance(2);
         for (u64 n = 1 + chance(12); n > 0; n--) {
             struct fake *f = &fakes[chance(PLACES)];
@@ -324,7 +343,10 @@ static void noise(void **state)
         }
         virtio_pci_find();
         assert_true(started <= 2);
+        both += started == 2;
     }
+    assert_true(both > 1000); /* it is mostly small things that are wrong */
+    noisy = false;
 }
 
 /* ---- lines ---- */
