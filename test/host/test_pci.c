@@ -332,6 +332,7 @@ static void noise(void **state)
     for (unsigned round = 0; round < 20000; round++) {
         make_bus();
         noisy = chance(2);
+        fakes[1].words[0x80 / 4 + 3] = chance(2) ? 2 : 0x1000; /* room for the notices of one queue */
         takes_messages = chance(2), knows_lines = chance(2);
         for (u64 n = 1 + chance(12); n > 0; n--) {
             struct fake *f = &fakes[chance(PLACES)];
