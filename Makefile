@@ -148,7 +148,7 @@ $(GUEST_TESTS): build/$(ARCH)/guest/%: %.c $(wildcard test/guest/*.h) Makefile |
 
 # Programs that the boot tests run in the guest.
 BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildcard test/boot/programs/*.c))
-build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
+build/$(ARCH)/boot/%: test/boot/programs/%.c $(wildcard test/boot/programs/*.h) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
