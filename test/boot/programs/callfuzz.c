@@ -212,7 +212,9 @@ static const char *const names[] = {
     "/proc/self/mem", "/proc/self/status", "/proc/self/fd/3", "/proc/self/fd", "/proc/self/task", "/proc/self/environ",
     "/proc/self/cmdline", "/proc/self/auxv", "/proc/self/cwd", "/proc/self/stat", "/proc/meminfo", "/proc/mounts",
     "/proc/stat", "/proc/self/pagemap", "/proc/self/smaps", "/proc/kpageflags", "/dev/null", "/dev/zero", "/dev/full", "/dev/ptmx",
-    "/dev/pts", "/dev/pts/0", "/dev/tty", "/dev/urandom"};
+    "/dev/pts", "/dev/pts/0", "/dev/tty", "/dev/urandom", "/proc/1/smaps",
+    "/proc/1/stat", "/proc/1/fd", "/proc/1/task/1/status", "/proc/300/maps", "/proc/loadavg", "/proc/vmstat", "/proc/self/fdinfo/11",
+    "/proc/self/fdinfo/12", "/proc/self/limits", "/proc/self/comm", "/proc/self/wchan"};
 #define OWN_NAMES 16 /* the first are the folder's */
 
 static const char *const types[] = {"tmpfs", "ramfs", "proc", "devpts", "mqueue", "sysfs", "nothing"};
@@ -514,7 +516,7 @@ static void restrain(long n, uint64_t *a)
     if (n == SYS_reboot && (uint32_t)a[0] == 0xfee1dead)
         a[0]++;
     if (n == SYS_umount2)
-        a[0] = (uint64_t)names[rnd(9)];
+        a[0] = (uint64_t)names[rnd(2) ? 2 : rnd(2) ? 13 : rnd(9)];
 }
 
 static const struct call *call_of(long n)
@@ -862,6 +864,7 @@ static struct keeper {
     unsigned long episodes, ended, killed, stuck, audits;
     unsigned long stuck_in[NUMBERS], fault_in[NUMBERS], signals[65], statuses[16];
     unsigned workers;
+    double slowest; /* seconds from SIGKILL to the end */
     uint64_t next;
 } k;
 
@@ -1004,6 +1007,8 @@ static void ended(unsigned i, int status)
 
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && atomic_load(&shared->slots[i].step) && n >= 0 && n < NUMBERS)
         k.fault_in[n]++;
+    if (c->killed && now() - c->killed > k.slowest)
+        k.slowest = now() - c->killed;
     kill(-c->pid, SIGKILL); /* what it has left behind */
     if (WIFSIGNALED(status))
         k.killed++, k.signals[WTERMSIG(status)]++;
@@ -1141,9 +1146,9 @@ static int finish(unsigned long before, double begin)
             printf(" %u (%lu)", n, k.stuck_in[n]);
     printf("\ncallfuzz: known, and never with success:");
     for (unsigned i = 0; i < CALL_COUNT; i++)
-        if (call_of(calls[i].number) == &calls[i] && !atomic_load(&shared->good[calls[i].number]))
+        if (calls[i].how != ENDS && call_of(calls[i].number) == &calls[i] && !atomic_load(&shared->good[calls[i].number]))
             printf(" %d", calls[i].number), silent++;
-    printf("%s\ncallfuzz: MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", before, free);
+    printf("%s\ncallfuzz: slowest end after SIGKILL: %.1f s; MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", k.slowest, before, free);
     printf("callfuzz: seed %lu: %lu calls of %u numbers and %lu others, %.0f/s; %u of %zu numbers with success; %lu episodes, %lu killed, %lu stuck; "
            "%lu audits, %lu leaks%s\n", seed, calls_made, reached(shared->done), atomic_load(&shared->other), (double)calls_made / (now() - begin),
            reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, atomic_load(&shared->leaks),
