@@ -1,6 +1,6 @@
 /*
  * System calls at random: every number, with arguments that fit it, nearly fit it, or do not; while a second
- * thread changes the memory behind them. The kernel must go on, give its memory back, and nothing that it had in its own
+ * thread changes the memory behind them, or makes calls in the same process. The kernel must go on, give its memory back, and nothing that it had in its own
  * memory may come out: what is freed, and unused stack, holds a marker in debug builds.
  *
  * callfuzz --calls N [--seed S] [--workers W]
@@ -9,7 +9,7 @@
  * An episode is a process that makes up to STEPS calls, and ends early if a call ends it. Everything about a step (number,
  * arguments, what is in the buffers) comes from seed, episode and step alone; every BLOCK steps descriptors, memory,
  * signal handlers and folder are made anew. So --episode repeats the calls, from any step; what the calls find also
- * depends on what came before, on the second thread (--alone: there is none) and on other episodes at the same time.
+ * depends on what came before, on the other threads (--alone: there is none) and on other episodes at the same time.
  *
  * What is not left to chance, so that the fuzzer outlives its processes:
  *  - root's calls about other processes (kill, prlimit, sched_set*) name the process itself, its group, or nobody: pid 1
@@ -92,7 +92,8 @@ static struct shared {
     } slots[WORKERS_MAX];
 } *shared;
 
-static uint64_t seed = 1, state, episode, step_now, step_end;
+static uint64_t seed = 1, episode, step_now, step_end;
+static _Thread_local uint64_t state;
 static int alone, logging, is_root;
 static struct slot *mine;
 static char folder[64];
@@ -731,7 +732,7 @@ static void refresh(void)
     munlockall();
     umask(0);
     if (chdir(folder) || syscall(SYS_close_range, 3, 63, 0))
-        _exit(0);
+        _exit(8);
     open_files();
     arena_make();
     name_thread();
@@ -751,20 +752,74 @@ static void tell(long n, const uint64_t *a)
 }
 
 #ifdef SYS_arch_prctl
-static uint64_t thread_pointer;
-static void pointer_back(long n)
+static uint64_t thread_pointer(void)
+{
+    uint64_t p = 0;
+
+    syscall(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, &p);
+    return p;
+}
+
+static void pointer_back(long n, uint64_t p)
 {
     if (n == SYS_arch_prctl)
-        raw(n, (uint64_t[6]){0x1002 /* ARCH_SET_FS */, thread_pointer}, 0);
+        raw(n, (uint64_t[6]){0x1002 /* ARCH_SET_FS */, p}, 0);
 }
 #else
-static void pointer_back(long n)
+static uint64_t thread_pointer(void)
 {
-    (void)n;
+    return 0;
+}
+
+static void pointer_back(long n, uint64_t p)
+{
+    (void)n, (void)p;
 }
 #endif
 
-static void one_step(void)
+static void count_call(long n)
+{
+    atomic_fetch_add_explicit(&mine->calls, 1, memory_order_relaxed);
+    if (n >= 0 && n < NUMBERS)
+        atomic_fetch_add_explicit(&shared->done[n], 1, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&shared->other, 1, memory_order_relaxed);
+}
+
+static void count_result(long n, long result)
+{
+    if (n >= 0 && n < NUMBERS && result >= 0)
+        atomic_fetch_add_explicit(&shared->good[n], 1, memory_order_relaxed);
+}
+
+/* Calls of its own kind and order in the same process, at the same time; until the process ends. */
+static void *rival(void *arg)
+{
+    static uint64_t step; /* kept over siglongjmp */
+    uint64_t pointer = thread_pointer(), a[6];
+    long n, result;
+    int forks;
+    char name[64];
+
+    (void)arg;
+    sigsetjmp(out, 0);
+    for (guarded = 1;; step++) {
+        state = mix(seed * 0x9e3779b97f4a7c15ull + mix(episode)) + mix(step + (1ull << 40));
+        n = choose(a, &forks);
+        count_call(n);
+        result = raw(n, a, forks);
+        pointer_back(n, pointer);
+        count_result(n, result);
+        after(n, a, result);
+        if (step % BLOCK == 0) {
+            snprintf(name, sizeof name, "y%lu.%lu", episode, step / BLOCK);
+            prctl(PR_SET_NAME, name);
+        }
+    }
+    return NULL;
+}
+
+static void one_step(uint64_t pointer)
 {
     struct record *r = &mine->ring[step_now % RING];
     uint64_t a[6];
@@ -776,30 +831,23 @@ static void one_step(void)
     memcpy(r->args, a, sizeof a);
     r->result = 0x7e57;
     atomic_store_explicit(&mine->step, step_now + 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&mine->calls, 1, memory_order_relaxed);
-    if (r->number >= 0 && r->number < NUMBERS)
-        atomic_fetch_add_explicit(&shared->done[r->number], 1, memory_order_relaxed);
-    else
-        atomic_fetch_add_explicit(&shared->other, 1, memory_order_relaxed);
+    count_call(r->number);
     if (logging)
         tell(r->number, a);
     r->result = raw(r->number, a, forks);
-    pointer_back(r->number);
+    pointer_back(r->number, pointer);
     if (logging)
         dprintf(LOG_FD, " = %ld\n", r->result);
-    if (r->number >= 0 && r->number < NUMBERS && r->result >= 0)
-        atomic_fetch_add_explicit(&shared->good[r->number], 1, memory_order_relaxed);
+    count_result(r->number, r->result);
     after(r->number, a, r->result);
     look_for_leaks(r->number, a);
 }
 
 static void steps(void)
 {
+    uint64_t pointer = thread_pointer();
     pthread_t t;
 
-#ifdef SYS_arch_prctl
-    syscall(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, &thread_pointer);
-#endif
     if (step_now % BLOCK)
         refresh();
     if ((episode & 2) && !alone) {
@@ -811,6 +859,8 @@ static void steps(void)
         pthread_create(&t, NULL, meddle, (void *)mix(episode));
         sigprocmask(SIG_SETMASK, &old, NULL);
     }
+    if ((episode & 12) == 4 && !alone)
+        pthread_create(&t, NULL, rival, NULL);
     if (sigsetjmp(out, 0)) { /* the arena was taken from under a preparation or a look */
         guarded = 0;
         munlockall();
@@ -822,7 +872,7 @@ static void steps(void)
         if (step_now % BLOCK == 0)
             refresh();
         guarded = 1;
-        one_step();
+        one_step(pointer);
         guarded = 0;
     }
     _exit(0);
