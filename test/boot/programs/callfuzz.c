@@ -983,8 +983,12 @@ static void restore_devices(void)
         const char *name;
         unsigned major, minor;
     } devices[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7}, {"/dev/urandom", 1, 9}, {"/dev/ptmx", 5, 2}, {"/dev/tty", 5, 0}};
+    static const char *const folders[] = {"/", "/tmp", "/dev", "/dev/pts"}; /* ".." may be one */
     struct stat s;
 
+    for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (stat(folders[i], &s) == 0 && ((s.st_mode & 07777) != 01777 || s.st_uid) && (chmod(folders[i], 01777) || chown(folders[i], 0, 0)))
+            printf("callfuzz: %s: %s\n", folders[i], strerror(errno));
     for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
         if (stat(devices[i].name, &s) || !S_ISCHR(s.st_mode) || (s.st_mode & 0666) != 0666) {
             unlink(devices[i].name);
