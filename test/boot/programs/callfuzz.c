@@ -880,7 +880,8 @@ static void steps(void)
 
 static void __attribute__((noreturn)) worker(int keeper_fd)
 {
-    static const struct rlimit files = {64, 64}, size = {1 << 20, 1 << 20}, as = {128 << 20, 128 << 20}, processes = {64, 64};
+    static const struct rlimit files = {64, 64}, size = {1 << 20, 1 << 20}, as = {128 << 20, 128 << 20}, processes = {64, 64},
+                               stack = {256 << 10, 256 << 10}; /* a handler that is gone is called until that is full */
     uint32_t id = 1000 + (uint32_t)(mine - shared->slots);
     int none = open("/dev/null", O_RDWR);
 
@@ -896,6 +897,7 @@ static void __attribute__((noreturn)) worker(int keeper_fd)
     setrlimit(RLIMIT_FSIZE, &size);
     setrlimit(RLIMIT_AS, &as);
     setrlimit(RLIMIT_NPROC, &processes);
+    setrlimit(RLIMIT_STACK, &stack);
     is_root = episode & 1;
     if (!is_root && (setresgid(id, id, id) || setresuid(id, id, id)))
         _exit(7);
