@@ -374,6 +374,30 @@ static uint64_t clone_arguments(int k)
     return at;
 }
 
+/* struct sched_attr: size and policy, flags, nice and priority, runtime, deadline, period. */
+static uint64_t scheduling(int k)
+{
+    uint64_t at = place(k), w[7] = {48 | rnd(8) << 32, rnd(4) ? 0 : some_bits(), (rnd(2) ? 0 : rnd(100)) << 32 | rnd(20)};
+
+    put(at, w, sizeof w);
+    return at;
+}
+
+static uint64_t descriptor(void)
+{
+    return rnd(8) ? rnd(40) : rnd(2) ? rnd(64) : ONE_OF(-1, AT_FDCWD, 63, 64, 1000, 0x7fffffff);
+}
+
+static uint64_t polled(int k)
+{
+    uint64_t at = place(k), w[8];
+
+    for (unsigned i = 0; i < 8; i++)
+        w[i] = (uint32_t)descriptor() | (rnd64() & 0x3fff) << 32;
+    put(at, w, sizeof w);
+    return at;
+}
+
 static uint64_t capability_header(int k)
 {
     static const uint32_t versions[] = {0x19980330, 0x20071026, 0x20080522};
@@ -391,11 +415,6 @@ static uint64_t ioctl_command(void)
                                TCFLSH, TIOCSTI, TIOCOUTQ, TIOCGPTPEER, TIOCEXCL, TIOCNXCL, TIOCPKT, TIOCGETD, TCGETA, TIOCMGET};
 
     return rnd(8) ? (uint64_t)list[rnd(sizeof list / sizeof *list)] : number();
-}
-
-static uint64_t descriptor(void)
-{
-    return rnd(8) ? rnd(40) : rnd(2) ? rnd(64) : ONE_OF(-1, AT_FDCWD, 63, 64, 1000, 0x7fffffff);
 }
 
 static uint64_t size(void)
@@ -421,6 +440,8 @@ static uint64_t memory_argument(char kind, int k)
     case 'S': return rnd(4) ? action(k) : 0;
     case 'y': return event(k);
     case 'r': return strings(k);
+    case '9': return scheduling(k);
+    case '#': return polled(k);
     case 'B': return queue_attributes(k);
     case 'I': return clone_arguments(k);
     case '2': return capability_header(k);
@@ -435,10 +456,11 @@ static uint64_t memory_argument(char kind, int k)
 
 static uint64_t argument(char kind, int k)
 {
-    if (strchr("biVTtGSyrPNlEuBI2Y!~", kind))
+    if (strchr("biVTtGSyrPNlEuBI2Y!~9#", kind))
         return rnd(10) ? memory_argument(kind, k) : odd_address();
     switch (kind) {
     case 'f': return descriptor();
+    case '7': return ONE_OF(24, 24, 24, 32);
     case '6': return rnd(6) ? (const unsigned char[]){5, 22, 28, 31}[rnd(4)] : descriptor();
     case 'Z': return rnd(6) ? 11 : descriptor();
     case 'Q': return rnd(6) ? 23 : descriptor();

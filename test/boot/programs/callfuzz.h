@@ -14,6 +14,7 @@
  *   Z epoll's own       Q a message queue          J end of a pipe  B mq_attr        I clone_args
  *   2 header of capget  Y type of file system      ! a program      ~ a place to mount on
  *   1 futex's operation that does not sleep        3 mq_open's flags                 4 8192 mostly
+ *   7 size of open_how  9 sched_attr               # pollfd array
  *   6 directory         5 clone_args' size         q arch_prctl's operation
  *
  * `how`: ENDS: may end the process or change where it is, so is called seldom; SLEEPS: may take long, less often; FORKS: makes a process.
@@ -43,8 +44,8 @@ static const struct call {
     {SYS_mkdirat, "DPm", 0}, {SYS_mknodat, "DPmw", 0}, {SYS_unlinkat, "DPz", 0}, {SYS_symlinkat, "PDP", 0}, {SYS_linkat, "DPDPz", 0},
     {SYS_renameat2, "DPDPw", 0}, {SYS_readlinkat, "DPbs", 0}, {SYS_faccessat, "DPw", 0}, {SYS_faccessat2, "DPwz", 0},
     {SYS_fchmod, "fm", 0}, {SYS_fchmodat, "DPm", 0}, {SYS_fchown, "fUU", 0}, {SYS_fchownat, "DPUUz", 0}, {SYS_utimensat, "DPiz", 0},
-    {SYS_openat2, "DPis", 0}, {SYS_statfs, "Pb", 0}, {SYS_fstatfs, "fb", 0}, {SYS_mount, "N~Yz0", 0}, {SYS_umount2, "Pw", 0},
-    {SYS_umask, "m", 0}, {SYS_pselect6, "wbbbTi", SLEEPS}, {SYS_ppoll, "iwTG8", SLEEPS}, {SYS_mmap, "ALMFfo", 0},
+    {SYS_openat2, "DPi7", 0}, {SYS_statfs, "Pb", 0}, {SYS_fstatfs, "fb", 0}, {SYS_mount, "N~Yz0", 0}, {SYS_umount2, "Pw", 0},
+    {SYS_umask, "m", 0}, {SYS_pselect6, "wbbbTi", SLEEPS}, {SYS_ppoll, "#vTG8", SLEEPS}, {SYS_mmap, "ALMFfo", 0},
     {SYS_mmap, "ALMFfo", 0}, {SYS_munmap, "AL", 0}, {SYS_mprotect, "ALM", 0}, {SYS_mremap, "ALLwA", 0}, {SYS_madvise, "ALa", 0},
     {SYS_msync, "ALw", 0}, {SYS_mincore, "ALb", 0}, {SYS_mlock, "AL", 0}, {SYS_mlock2, "ALw", 0}, {SYS_munlock, "AL", 0},
     {SYS_mlockall, "w", SLEEPS}, {SYS_munlockall, "", 0}, {SYS_brk, "X", 0}, {SYS_membarrier, "ww", 0}, {SYS_shmget, "ksz", 0},
@@ -67,7 +68,7 @@ static const struct call {
     {SYS_setrlimit, "Ri", 0}, {SYS_prlimit64, "WRib", 0}, {SYS_prlimit64, "WR0b", 0}, {SYS_getrusage, "wb", 0}, {SYS_uname, "b", 0},
     {SYS_sysinfo, "b", 0}, {SYS_syslog, "wbs", 0}, {SYS_sethostname, "Nw", 0}, {SYS_setdomainname, "Nw", 0}, {SYS_reboot, "XXXX", 0},
     {SYS_getrandom, "bsw", 0}, {SYS_getcpu, "bbb", 0}, {SYS_sched_yield, "", 0}, {SYS_sched_getaffinity, "Wsb", 0},
-    {SYS_sched_setaffinity, "Wsi", 0}, {SYS_sched_getattr, "Wbs0", 0}, {SYS_sched_setattr, "Wi0", 0}, {SYS_sched_getparam, "Wb", 0},
+    {SYS_sched_setaffinity, "Wsi", 0}, {SYS_sched_getattr, "Wbs0", 0}, {SYS_sched_setattr, "W90", 0}, {SYS_sched_getparam, "Wb", 0},
     {SYS_sched_setparam, "Wi", 0}, {SYS_sched_getscheduler, "W", 0}, {SYS_sched_setscheduler, "Wwi", 0},
     {SYS_sched_get_priority_max, "w", 0}, {SYS_sched_get_priority_min, "w", 0}, {SYS_sched_rr_get_interval, "Wb", 0},
     {SYS_getpriority, "wW", 0}, {SYS_setpriority, "wWw", 0}, {SYS_mq_open, "N3mB", 0}, {SYS_mq_unlink, "N", 0},
@@ -76,7 +77,7 @@ static const struct call {
     {SYS_riscv_flush_icache, "XXw", 0}, {258 /* riscv_hwprobe */, "iwwbz", 0},
 #endif
 #ifdef SYS_open /* what the older machine has besides */
-    {SYS_open, "POm", 0}, {SYS_stat, "Pb", 0}, {SYS_lstat, "Pb", 0}, {SYS_poll, "iww", SLEEPS}, {SYS_access, "Pw", 0}, {SYS_pipe, "b", 0},
+    {SYS_open, "POm", 0}, {SYS_stat, "Pb", 0}, {SYS_lstat, "Pb", 0}, {SYS_poll, "#vw", SLEEPS}, {SYS_access, "Pw", 0}, {SYS_pipe, "b", 0},
     {SYS_select, "wbbbt", SLEEPS}, {SYS_dup2, "ff", 0}, {SYS_pause, "", SLEEPS}, {SYS_alarm, "w", 0}, {SYS_fork, "", FORKS},
     {SYS_vfork, "", FORKS}, {SYS_rename, "PP", 0}, {SYS_mkdir, "Pm", 0}, {SYS_rmdir, "P", 0}, {SYS_creat, "Pm", 0}, {SYS_link, "PP", 0},
     {SYS_unlink, "P", 0}, {SYS_symlink, "PP", 0}, {SYS_readlink, "Pbs", 0}, {SYS_chmod, "Pm", 0}, {SYS_chown, "PUU", 0},
