@@ -47,7 +47,6 @@ struct fpu_state {
 #define REG_A0 10
 #define REG_A7 17
 
-#ifndef COWSLIP_HOST
 #define SSTATUS_SIE (1ul << 1)
 #define SSTATUS_SPIE (1ul << 5)
 #define SSTATUS_SPP (1ul << 8)
@@ -56,6 +55,7 @@ struct fpu_state {
 #define SSTATUS_FS_CLEAN (2ul << 13)
 #define SSTATUS_SUM (1ul << 18)
 
+#ifndef COWSLIP_HOST
 #define csr_read(name)                                    \
     ({                                                    \
         u64 _v;                                           \
