@@ -1,5 +1,6 @@
 /* From the machine's entry to the first program. */
 #include "dev/console.h"
+#include "dev/virtio.h"
 #include "fs/anon.h"
 #include "fs/file.h"
 #include "fs/mqueue.h"
@@ -8,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/random.h"
 #include "proc/process.h"
+#include "protect.h"
 #include "sys/syscall.h"
 #include "vm/commit.h"
 #include "vm/kmem.h"
@@ -47,14 +49,17 @@ static void boot_thread(void *arg)
     console_start();
     exec_init();
     unpack();
+    virtio_init();
     arch_start_cpus();
 #ifdef COWSLIP_DEBUG
     vm_check_init();
     vm_plant_init();
 #endif
+    protect_check();
     banner();
     if (bootarg("panic_test"))
         panic("asked for by the boot argument panic_test");
+    protect_fault_test(false);
     process_start_init();
 }
 
@@ -80,6 +85,7 @@ void kmain(void)
     t = kthread_create(boot_thread, NULL, "boot");
     if (!t)
         panic("no memory for the first thread");
+    protect_fault_test(true);
     thread_start(t);
     sched_cpu_main(arch_this_cpu());
 }

@@ -40,12 +40,6 @@ void arch_cpu_idle(void);
 void arch_start_cpus(void);
 void arch_send_ipi(u64 cpus); /* makes each CPU of the mask take an interrupt, which calls sched_ipi() there */
 void arch_halt_other_cpus(void); /* for panic: asks them to stop */
-/* request.c, for the machine: something that other CPUs are asked for. The interrupt and arch_cpu_relax() serve. */
-struct requests {
-    _Atomic u64 askers[MAX_CPUS]; /* [i]: the CPUs that wait for CPU i */
-};
-void requests_ask(struct requests *r, u64 cpus); /* returns when each CPU of the mask has done it */
-void requests_serve(struct requests *r, void (*what)(void)); /* does it if somebody waits for this CPU */
 
 /* ---- time ---- */
 #ifndef COWSLIP_HOST
@@ -59,19 +53,25 @@ u64 arch_wallclock_ns(void);          /* since 1970, at boot, from a real-time c
 /* ---- address spaces ---- */
 /* Fills the kernel's part of a new root table (the user's part is left alone). Kernel entries are never counted. */
 void arch_root_init(pte_t *root);
-/* Switches this CPU to the root table; flushes all its non-global translations. */
-void arch_activate(paddr_t root);
-void arch_activate_kernel(void); /* the root with no user part */
 /*
- * Flushes. `cpus` is a mask of CPUs other than this one; preemption is off. That
- * of one page covers its leaf entry only; after a change of any table edge use the
- * _all form (privileged specification, section 4.2.1). All return when it is done.
+ * Switches this CPU to the root table; interrupts are off. What it remembers from
+ * now on is this address-space identifier's (1 to TLB_ASIDS; vm/tlb.h), and with
+ * `flush` nothing that it has remembered under that is used any more.
+ */
+void arch_activate(paddr_t root, unsigned asid, bool flush);
+bool arch_has_asids(void); /* if not, it is always asked to flush */
+void arch_activate_kernel(void); /* the root with no user part: identifier 0; what the others have is kept */
+/*
+ * This CPU's flushes (those of others: proc/remote.h). That of one page covers
+ * its leaf entry only, of the loaded address space or of the kernel; after a
+ * change of any table edge use the _all form (privileged specification, section
+ * 4.2.1), which covers all that is remembered of the loaded address space. The
+ * last covers everything: the kernel's mappings, and all identifiers.
  */
 void arch_flush_local_page(vaddr_t va);
 void arch_flush_local_all(void);
-void arch_flush_remote_all(u64 cpus);
+void arch_flush_local_kernel(void);
 void arch_icache_sync_local(void);
-void arch_icache_sync_remote(u64 cpus);
 
 #ifndef COWSLIP_HOST
 static inline void *arch_phys_to_virt(paddr_t pa); /* through the direct map of RAM */
@@ -81,8 +81,21 @@ static inline u64 arch_vdso_tick(void); /* of the counter that user mode reads, 
 void *arch_phys_to_virt(paddr_t pa);
 paddr_t arch_virt_to_phys(const void *va);
 #endif
-void *arch_map_device(paddr_t pa, size_t size);    /* uncached registers, read-write, for ever */
+/* Uncached registers, read-write, for ever. Before other CPUs are started: none may remember that nothing was there. */
+void *arch_map_device(paddr_t pa, size_t size);
+/* What the kernel's tables map, leaf by leaf. `constant`: some of its memory is the image's code or constants. */
+struct kernel_mapping {
+    vaddr_t start;
+    u64 size;
+    bool writable, executable, user, constant;
+};
+typedef void (*kernel_mapping_fn)(const struct kernel_mapping *m, void *arg);
+void arch_kernel_mappings(kernel_mapping_fn fn, void *arg);
+paddr_t arch_image_phys(const void *p); /* of an address in the kernel's image */
 #ifndef COWSLIP_HOST
+/* Loads and stores of memory and of registers before it come before those after it, as devices see them, too. (A fence of
+ * C11 orders memory alone, but as devices see it, too: that is enough between the parts of a ring.) */
+static inline void arch_io_fence(void);
 /* Registers of a byte each that may lie in a space of their own: device_regs is what they are found by. */
 static inline u8 arch_reg_read(device_regs r, unsigned i);
 static inline void arch_reg_write(device_regs r, unsigned i, u8 v);
@@ -159,13 +172,38 @@ struct platform {
     unsigned rng_seed_len;
     paddr_t uart;          /* 16550 registers, as arch_regs_map takes it; 0: none */
     unsigned uart_irq;
+    struct virtio_place {
+        paddr_t base;
+        u64 size;
+        unsigned line;
+    } virtio[32];          /* where virtio devices may be, in memory */
+    unsigned virtio_count;
+    unsigned pci_buses;    /* 0: no PCI; else buses 0 to pci_buses - 1 may be asked about */
+    struct {
+        u64 bus_address, size; /* as the devices see it; size 0: the firmware has given them all their addresses */
+        paddr_t base;
+    } pci_window;          /* addresses that devices may be given */
 };
 extern struct platform platform; /* filled before kmain() */
 
 void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; waits until the console is drained */
 void arch_reboot(void) __noreturn;
-/* Interrupt lines: drivers register at boot; the handler runs with interrupts off. */
-void arch_irq_register(unsigned line, void (*handler)(void *), void *arg);
+/* Interrupt lines, for dev/irq.c: while one is not masked, an interrupt calls irq_dispatch(line) on the boot CPU with
+ * interrupts off. unmask: at boot, by one thread; false: there is no such line. mask: at once; messages (below) go on. */
+bool arch_irq_unmask(unsigned line) __must_check;
+void arch_irq_mask(unsigned line);
+/* A line of its own for a device that interrupts by a store: of *data (32 bits) to *address. False: none is left, or this
+ * machine has none. At boot. */
+bool arch_irq_message(unsigned *line, u64 *address, u32 *data) __must_check;
+
+/* PCI's configuration space, at boot, by one thread. place: bus << 8 | device << 3 | function; reg: a multiple of 4 below
+ * 256. All ones where there is nothing. */
+u32 arch_pci_read(unsigned place, unsigned reg);
+void arch_pci_write(unsigned place, unsigned reg, u32 v);
+/* The line that a device's interrupt pin (1 to 4) leads to; others may share it. False: not known. */
+bool arch_pci_line(unsigned place, unsigned pin, unsigned *line) __must_check;
+/* Whether va lies in one of this CPU's stacks for traps that the kernel stack cannot take; its bounds. */
+bool arch_trap_stack_of(vaddr_t va, vaddr_t *start, vaddr_t *end);
 void arch_backtrace(const struct trapframe *tf); /* backtrace.c; printk, with symbols; NULL: from the caller */
 void arch_print_frame(const struct trapframe *tf);
 void arch_early_putc(char c); /* the firmware's console: before there is a driver, and for panics */

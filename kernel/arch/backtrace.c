@@ -6,10 +6,11 @@
 #include "arch/arch.h"
 #include "lib/ksyms.h"
 #include "lib/print.h"
+#include "proc/sched.h"
 
 #define DEPTH_MAX 32
 
-extern char _kernel_start[], _text_end[];
+extern char _kernel_start[], _text_end[], boot_stack_guard[];
 
 struct frame_record {
     vaddr_t caller, pc;
@@ -26,26 +27,31 @@ static void print_address(vaddr_t pc)
         printk(LOG_EMERG, "  %#lx", pc);
 }
 
-/* May the record at `at` be read? Only in the kernel stack of sp; if sp is in the guard, the stack above has overflowed. */
-static bool record_ok(vaddr_t at, vaddr_t sp)
+/* May the record at `at` be read? Only in the stack that `start` and `end` are the bounds of. */
+static bool record_ok(vaddr_t at, vaddr_t start, vaddr_t end)
 {
-    vaddr_t base = ROUND_DOWN(at, KSTACK_SIZE), base_of_sp = ROUND_DOWN(sp, KSTACK_SIZE);
-
-    return sp >= DIRECT_MAP && at % 8 == 0 && at <= base + KSTACK_SIZE - sizeof(struct frame_record) &&
-           (base == base_of_sp || base == base_of_sp + KSTACK_SIZE);
+    return at % 8 == 0 && at >= start && at <= end - sizeof(struct frame_record);
 }
 
 void arch_backtrace(const struct trapframe *tf)
 {
     vaddr_t fp = tf ? tf_fp(tf) : (vaddr_t)__builtin_frame_address(0);
-    vaddr_t sp = tf ? tf_sp(tf) - 1 : fp + FRAME_RECORD;
+    vaddr_t start, end;
 
+    if (!arch_trap_stack_of(fp + FRAME_RECORD, &start, &end)) { /* whatever a program has put there: no stack but these two is looked at */
+        start = current ? current->kstack : (vaddr_t)boot_stack_guard + KSTACK_SIZE;
+        end = start + KSTACK_SIZE;
+    }
     printk(LOG_EMERG, "backtrace:");
     if (tf)
         print_address(tf_pc(tf));
+    if (tf && tf_from_user(tf)) {
+        printk(LOG_EMERG, "  (user mode)");
+        return;
+    }
     if (tf && tf_link(tf))
         print_address(tf_link(tf));
-    for (unsigned i = 0; i < DEPTH_MAX && record_ok(fp + FRAME_RECORD, sp); i++) {
+    for (unsigned i = 0; i < DEPTH_MAX && record_ok(fp + FRAME_RECORD, start, end); i++) {
         const struct frame_record *r = (const struct frame_record *)(fp + FRAME_RECORD);
         if (r->pc < (u64)_kernel_start || r->pc >= (u64)_text_end)
             break;

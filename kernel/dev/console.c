@@ -10,6 +10,7 @@
  */
 #include "dev/console.h"
 #include "dev/framing.h"
+#include "dev/irq.h"
 #include "dev/uart16550.h"
 #include "fs/tty.h"
 #include "lib/bootargs.h"
@@ -319,7 +320,7 @@ static void receive(void)
         hostin_wake();
 }
 
-static void uart_interrupt(void *arg)
+static bool uart_interrupt(void *arg)
 {
     bool locked, wake;
 
@@ -333,6 +334,7 @@ static void uart_interrupt(void *arg)
     unlock(locked);
     if (wake)
         waitq_wake_all(&writers);
+    return true;
 }
 
 /* ---- starting ---- */
@@ -354,7 +356,8 @@ void console_start(void)
     hostdev_init();
     if (!present)
         return;
-    arch_irq_register(platform.uart_irq, uart_interrupt, NULL);
+    if (!irq_register(platform.uart_irq, uart_interrupt, NULL))
+        panic("the serial port's interrupt line %u cannot be used", platform.uart_irq);
     locked = lock();
     started = true;
     send_locked();

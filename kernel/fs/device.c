@@ -3,7 +3,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 
-#define DEVICES_MAX 32
+#define DEVICES_MAX 64
 
 static struct device {
     const char *name; /* NULL: it has no node of its own here */

@@ -5,6 +5,14 @@
 #include "vm/kmem.h"
 #include "vm/vm.h"
 
+static void attach(struct file *f, struct dentry *d, struct vnode *v)
+{
+    if (d)
+        dentry_get(f->dentry = d);
+    if (v)
+        vnode_get(f->vnode = v);
+}
+
 struct file *file_create(const struct file_ops *ops, struct dentry *d, struct vnode *v, u32 flags)
 {
     struct file *f = kmem_zalloc(sizeof *f);
@@ -18,10 +26,7 @@ struct file *file_create(const struct file_ops *ops, struct dentry *d, struct vn
     f->flags = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | FILE_EXEC);
     f->readable = (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
     f->writable = (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
-    if (d)
-        dentry_get(f->dentry = d);
-    if (v)
-        vnode_get(f->vnode = v);
+    attach(f, d, v);
     return f;
 }
 
@@ -216,30 +221,50 @@ static int open_tmpfile(struct dentry *dir, u32 flags, u32 mode, struct file **o
                                            mode & ~current_process()->fs->umask, out);
 }
 
+/* Of a name that was made just now: whoever makes a file may use it as asked, whatever its mode. */
+static int open_made(struct file *f, struct dentry *d)
+{
+    f->ops = d->vnode->file_ops;
+    attach(f, d, d->vnode);
+    return count_writer(f);
+}
+
+/* O_CREAT. What may fail comes before the name is made: a name that nobody could open would stay. */
+static int open_or_create(int dirfd, const char *path, u32 flags, u32 mode, struct file **out)
+{
+    struct file *fresh = file_create(NULL, NULL, NULL, flags);
+    struct dentry *d;
+    bool made;
+    int err = fresh ? open_create(dirfd, path, flags, mode, &d, &made) : -ENOMEM;
+
+    if (!err) {
+        d = over(d);
+        err = made ? open_made(*out = fresh, d) : file_open_dentry(d, flags, out);
+        dentry_put(d);
+        if (!err && made)
+            return 0;
+    }
+    if (fresh)
+        file_put(fresh);
+    return err;
+}
+
 int file_open(int dirfd, const char *path, u32 flags, u32 mode, struct file **out)
 {
     unsigned lookup = (flags & O_NOFOLLOW ? 0 : PATH_FOLLOW) | (flags & O_DIRECTORY ? PATH_DIRECTORY : 0);
+    bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
     struct dentry *d;
-    bool made = false;
     int err;
 
-    if ((flags & O_TMPFILE) == O_TMPFILE)
+    if (!unnamed && (flags & O_CREAT) && !(flags & O_PATH))
+        return open_or_create(dirfd, path, flags, mode, out);
+    if (unnamed)
         flags &= ~O_CREAT;
-    if ((flags & O_CREAT) && !(flags & O_PATH))
-        err = open_create(dirfd, path, flags, mode, &d, &made);
-    else
-        err = path_lookup(dirfd, path, lookup, &d);
+    err = path_lookup(dirfd, path, lookup, &d);
     if (err)
         return err;
     d = over(d);
-    if ((flags & O_TMPFILE) == O_TMPFILE) {
-        err = open_tmpfile(d, flags, mode, out);
-    } else if (made) { /* whoever makes a file may use it as asked, whatever its mode */
-        *out = file_create(d->vnode->file_ops, d, d->vnode, flags);
-        err = *out ? count_writer(*out) : -ENOMEM;
-    } else {
-        err = file_open_dentry(d, flags, out);
-    }
+    err = unnamed ? open_tmpfile(d, flags, mode, out) : file_open_dentry(d, flags, out);
     dentry_put(d);
     return err;
 }

@@ -108,6 +108,9 @@ void file_table_close_on_exec(struct file_table *t);
 /* Of the running process. */
 struct file *fd_get(int fd);                             /* with a reference, or NULL (-EBADF) */
 int fd_alloc(struct file *f, int lowest, bool cloexec);  /* installs (takes over the reference): the number, -EMFILE, -ENOMEM */
+/* Whether there is a number for one more file: 0, -EMFILE, -ENOMEM. For what could not be undone if fd_give failed, as it then
+ * does only if another thread was faster. */
+int fd_room(void);
 int fd_give(struct file *f, bool cloexec);               /* the same, from 0 on; the file is dropped if there is no room */
 int fd_install_at(int fd, struct file *f, bool cloexec); /* dup3's: closes what was there; takes over on success */
 int fd_close(int fd);
@@ -130,6 +133,7 @@ void fs_context_put(struct fs_context *c);
 void fs_context_set(struct dentry *d, bool root); /* of the running process: its root or working directory */
 /* fs/lock.c: closing a descriptor gives up the process's ranges (owner), the last close of a file its flock. */
 void file_locks_drop(struct file *f, const void *owner);
+void process_locks_drop(struct process *p, struct file_table *files); /* fcntl's, of a process that ends: files was its table */
 struct dentry *fs_root_get(void), *fs_cwd_get(void); /* the running process's, with references */
 
 /* ---- pipes, memory files ---- */

@@ -101,6 +101,8 @@ struct superblock {
     _Atomic u64 next_ino;
     u64 max_bytes;               /* 0: bounded by memory */
     bool fixed;                  /* modes and owners are not changed */
+    bool made;                   /* by ramfs_create: goes with its root */
+    bool kept;                   /* its root stays when it is unmounted */
     _Atomic u64 bytes, inodes;
     void *priv;
 };
@@ -181,12 +183,14 @@ void fs_init(void);   /* root ramfs, /dev, /proc; devices register before or aft
  * with what was good before it kept. */
 int initramfs_unpack(const void *data, size_t size);
 /* Mounts sb's root at d. */
-int mount_remove(struct dentry *root); /* the root of a mounted file system; -EINVAL, -EBUSY */
+int mount_remove(struct dentry *root); /* the root of a mounted file system: takes over the reference; -EINVAL, -EBUSY */
 int mount_add(struct dentry *d, struct dentry *root, struct superblock *sb, const char *source);
 struct mount *mount_next(struct mount *m); /* NULL starts; for /proc/mounts */
 extern struct dentry *root_dentry;
 
 struct superblock *ramfs_create(struct dentry **root);
+/* What one of these made: the reference to root that it gave, and the superblock, after which nobody has any of it. */
+void superblock_drop(struct superblock *sb, struct dentry *root);
 struct superblock *procfs_create(struct dentry **root);
 struct superblock *devpts_create(struct dentry **root); /* at boot, once: fs/pty.c */
 extern const struct file_ops ramfs_dir_ops;             /* for a directory whose names are its dentries */

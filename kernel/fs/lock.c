@@ -130,6 +130,8 @@ int file_range_lock(struct file *f, struct range_lock *r, enum range_op op)
 
     if (!f->vnode)
         return -EBADF;
+    if (op != RANGE_TEST && !r->unlock)
+        current_process()->range_locks = true;
     if (op != RANGE_TEST)
         return r->unlock ? release(f->vnode, &l) : take(f->vnode, &l, op == RANGE_WAIT);
     spin_lock(&lock_lock);
@@ -139,6 +141,16 @@ int file_range_lock(struct file *f, struct range_lock *r, enum range_op op)
         *r = (struct range_lock){false, other->exclusive, other->start, other->end, other->pid};
     spin_unlock(&lock_lock);
     return 0;
+}
+
+void process_locks_drop(struct process *p, struct file_table *files)
+{
+    struct file *f;
+
+    for (int fd = 0; p->range_locks && (fd = file_table_next(files, fd, &f)) >= 0; fd++) {
+        file_locks_drop(f, p);
+        file_put(f);
+    }
 }
 
 void file_locks_drop(struct file *f, const void *owner)

@@ -39,14 +39,32 @@ int mount_add(struct dentry *on, struct dentry *root, struct superblock *sb, con
 }
 
 /* Only what nobody uses: the root of a file system whose names nobody holds. */
-int mount_remove(struct dentry *root)
+static int may_unmount(const struct dentry *root)
 {
-    struct mount *m = root->mount;
+    const struct mount *m = root->mount;
 
     if (!m || !m->on)
         return -EINVAL;
-    if (ref_count(&root->refs) > 3 || !list_empty(&root->children)) /* maker, mount, caller */
-        return -EBUSY;
+    return ref_count(&root->refs) > 3 || !list_empty(&root->children) ? -EBUSY : 0; /* maker, mount, caller */
+}
+
+void superblock_drop(struct superblock *sb, struct dentry *root)
+{
+    dentry_put(root);
+    if (sb->made)
+        kmem_free(sb);
+}
+
+int mount_remove(struct dentry *root)
+{
+    struct superblock *sb = root->vnode->sb;
+    struct mount *m = root->mount;
+    int err = may_unmount(root);
+
+    if (err) {
+        dentry_put(root);
+        return err;
+    }
     spin_lock(&mount_lock);
     list_remove(&m->link);
     m->on->mounted = NULL;
@@ -55,6 +73,9 @@ int mount_remove(struct dentry *root)
     dentry_put(m->on);
     dentry_put(root);
     kmem_free(m);
+    dentry_put(root);
+    if (!sb->kept)
+        superblock_drop(sb, root);
     return 0;
 }
 

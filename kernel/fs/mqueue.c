@@ -209,23 +209,26 @@ static int find_or_create(const char *name, u32 flags, u32 mode, const struct mq
 int mqueue_open(const char *name, u32 flags, u32 mode, const struct mq_attr *attr, struct file **out)
 {
     struct queue *q;
-    struct file *f = NULL;
+    struct file *f;
     int err;
 
     if ((flags & O_ACCMODE) == 3)
         return -EINVAL;
+    f = file_create(NULL, NULL, NULL, flags & (O_ACCMODE | O_NONBLOCK)); /* what may fail comes before a queue is made */
+    if (!f)
+        return -ENOMEM;
     mutex_lock(&queues_lock);
     err = find_or_create(name, flags, mode, attr, &q);
-    if (!err)
-        f = file_create(&mqueue_ops, NULL, q->vnode, flags & (O_ACCMODE | O_NONBLOCK));
-    if (f) {
+    if (!err) {
         ref_get(&q->refs);
+        vnode_get(f->vnode = q->vnode);
+        f->ops = &mqueue_ops;
         f->priv = q;
         f->stream = true;
-    } else if (!err) {
-        err = -ENOMEM;
     }
     mutex_unlock(&queues_lock);
+    if (err)
+        file_put(f);
     *out = f;
     return err;
 }

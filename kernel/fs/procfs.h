@@ -39,6 +39,7 @@ struct proc_entry {
     int (*show)(struct text *t, struct process *p);                             /* a file */
     int (*show_thread)(struct text *t, struct process *p, struct thread *only); /* NULL: of the whole process */
     int (*write)(struct process *p, const char *text);                          /* its new value; 0 or an error */
+    int (*write_thread)(struct process *p, struct thread *only, const char *text); /* instead; of the leader, if of none */
     ssize_t (*read)(struct vmspace *vm, struct uio *u, u64 *pos);               /* a file that is no text; instead of show */
     ssize_t (*write_bytes)(struct vmspace *vm, struct uio *u, u64 *pos);         /* … and is written like this */
     ssize_t (*link)(struct process *p, char *buf, size_t n);                    /* a symbolic link: its text */
@@ -82,3 +83,9 @@ int proc_fd_follow(struct process *p, int fd, struct dentry **out);
 ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n);
 int proc_fd_show(struct text *t, struct process *p, int fd); /* fdinfo */
 u32 proc_umask(struct process *p);
+
+#ifdef COWSLIP_DEBUG /* procfs_debug.c */
+int proc_show_fail_nth(struct text *t, struct process *p, struct thread *only);
+int proc_write_fail_nth(struct process *p, struct thread *only, const char *text);
+int proc_show_allocations(struct text *t, struct process *p);
+#endif

@@ -138,9 +138,10 @@ static int show_regions(struct text *t, bool memory)
     struct vmspace *vm = t->vm;
     char *path = kmem_alloc(PATH_MAX);
     struct map_counts *counts = memory ? map_counts_take() : NULL;
+    bool able = path && (counts || !memory);
     struct region r;
 
-    for (vaddr_t va = 0; vm && path && vm_region_find(vm, va, &r); va = r.end) {
+    for (vaddr_t va = 0; vm && able && vm_region_find(vm, va, &r); va = r.end) {
         show_region(t, vm, &r, path);
         if (memory)
             show_region_memory(t, vm, &r, counts);
@@ -150,7 +151,7 @@ static int show_regions(struct text *t, bool memory)
     }
     map_counts_drop(counts);
     kmem_free(path);
-    return path ? 0 : -ENOMEM;
+    return able ? 0 : -ENOMEM;
 }
 
 int proc_show_smaps_rollup(struct text *t, struct process *p)
@@ -162,6 +163,8 @@ int proc_show_smaps_rollup(struct text *t, struct process *p)
     struct region r;
 
     (void)p;
+    if (!counts)
+        return -ENOMEM;
     for (vaddr_t va = 0; vm && vm_region_find(vm, va, &r); va = last = r.end) {
         first = first ? first : r.start;
         add_usage(vm, &r, counts, &u);

@@ -348,6 +348,9 @@ const struct proc_entry proc_process_entries[] = {
     {.name = "limits", .mode = FILE_MODE, .show = show_limits},
     {.name = "wchan", .mode = FILE_MODE, .show = show_wchan},
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .write = write_oom_score_adj},
+#ifdef COWSLIP_DEBUG
+    {.name = "fail-nth", .mode = S_IFREG | 0644, .guarded = true, .show_thread = proc_show_fail_nth, .write_thread = proc_write_fail_nth},
+#endif
     {.name = "exe", .mode = LINK_MODE, .guarded = true, .link = proc_exe_link, .follow = proc_exe_follow},
     {.name = "cwd", .mode = LINK_MODE, .guarded = true, .link = proc_cwd_link, .follow = proc_cwd_follow},
     {.name = "root", .mode = LINK_MODE, .guarded = true, .link = proc_root_link, .follow = proc_root_follow},

@@ -365,6 +365,9 @@ const struct proc_entry proc_root_entries[] = {
     {.name = "kpageflags", .mode = S_IFREG | 0400, .read = proc_read_kpageflags},
     {.name = "vmstat", .mode = FILE_MODE, .show = show_vmstat},
     {.name = "stat", .mode = FILE_MODE, .show = show_stat},
+#ifdef COWSLIP_DEBUG
+    {.name = "allocations", .mode = FILE_MODE, .show = proc_show_allocations},
+#endif
     {.name = "uptime", .mode = FILE_MODE, .show = show_uptime},
     {.name = "loadavg", .mode = FILE_MODE, .show = show_loadavg},
     {.name = "cpuinfo", .mode = FILE_MODE, .show = show_cpuinfo},

@@ -160,7 +160,7 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
         memory_put(vm);
         return done;
     }
-    if (n->kind != PROC_ENTRY || !n->entry->write)
+    if (n->kind != PROC_ENTRY || !(n->entry->write || n->entry->write_thread))
         return -EACCES;
     if (u->left >= sizeof text)
         return -EINVAL;
@@ -171,7 +171,7 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
         len--;
     text[len] = 0;
-    err = n->entry->write(n->process, text);
+    err = n->entry->write ? n->entry->write(n->process, text) : n->entry->write_thread(n->process, n->thread, text);
     return err ? err : (ssize_t)taken;
 }
 

@@ -42,7 +42,7 @@ struct pty {
 
 static struct mutex ptys_lock;
 static struct pty *ptys[PTYS_MAX]; /* ptys_lock */
-static struct superblock devpts = {.type = "devpts", .magic = DEVPTS_MAGIC, .dev = 19};
+static struct superblock devpts = {.type = "devpts", .magic = DEVPTS_MAGIC, .dev = 19, .kept = true};
 static struct dentry *devpts_root;
 static const struct vnode_ops node_ops = {0};
 

@@ -327,6 +327,7 @@ struct superblock *ramfs_create(struct dentry **root)
 
     if (!sb)
         return NULL;
+    sb->made = true;
     sb->type = "tmpfs";
     sb->magic = RAMFS_MAGIC;
     sb->dev = atomic_fetch_add(&next_dev, 1);

@@ -28,10 +28,14 @@ struct file_table {
     struct fd_array *array;
 };
 
-static struct fd_array *array_create(u32 size)
+/* reserve: for who closes, from the memory kept for that, if it is no larger than what there is. */
+static struct fd_array *array_create(u32 size, bool reserve)
 {
-    struct fd_array *a = kmem_zalloc(sizeof *a + size * sizeof a->file[0] + size / 8);
+    size_t bytes = sizeof(struct fd_array) + size * sizeof(struct file *) + size / 8;
+    struct fd_array *a = reserve && bytes <= KMEM_SMALL ? kmem_alloc_reserve(bytes) : kmem_alloc(bytes);
 
+    if (a)
+        memset(a, 0, bytes);
     if (!a)
         return NULL;
     ref_init(&a->refs);
@@ -52,10 +56,10 @@ static void array_put(struct fd_array *a)
 }
 
 /* A copy with room for `size` numbers. The caller holds the lock, or a reference to a shared array. */
-static struct fd_array *array_copy(const struct fd_array *from, u32 size)
+static struct fd_array *array_copy(const struct fd_array *from, u32 size, bool reserve)
 {
     u32 room = MAX(size, from->size);
-    struct fd_array *a = array_create(room);
+    struct fd_array *a = array_create(room, reserve);
 
     if (!a)
         return NULL;
@@ -72,7 +76,7 @@ struct file_table *file_table_create(void)
     struct file_table *t = kmem_zalloc(sizeof *t);
 
     if (t)
-        t->array = array_create(FIRST_SIZE);
+        t->array = array_create(FIRST_SIZE, false);
     if (!t || !t->array) {
         kmem_free(t);
         return NULL;
@@ -119,7 +123,7 @@ bool file_table_shared(struct file_table *t)
  * Takes the lock with an array that is this table's own and has room for number
  * fd. What it replaced goes to *old, for array_put after the lock.
  */
-static int lock_own(struct file_table *t, u32 fd, struct fd_array **old)
+static int lock_own_from(struct file_table *t, u32 fd, bool reserve, struct fd_array **old)
 {
     u32 size = FIRST_SIZE;
 
@@ -128,7 +132,7 @@ static int lock_own(struct file_table *t, u32 fd, struct fd_array **old)
     *old = NULL;
     spin_lock(&t->lock);
     if (ref_count(&t->array->refs) > 1 || t->array->size < size) {
-        struct fd_array *a = array_copy(t->array, size);
+        struct fd_array *a = array_copy(t->array, size, reserve);
         if (!a) {
             spin_unlock(&t->lock);
             return -ENOMEM;
@@ -137,6 +141,11 @@ static int lock_own(struct file_table *t, u32 fd, struct fd_array **old)
         t->array = a;
     }
     return 0;
+}
+
+static int lock_own(struct file_table *t, u32 fd, struct fd_array **old)
+{
+    return lock_own_from(t, fd, false, old);
 }
 
 static void unlock_own(struct file_table *t, struct fd_array *old)
@@ -182,11 +191,10 @@ static u32 lowest_free(const struct fd_array *a, u32 from)
     return from;
 }
 
-int fd_alloc(struct file *f, int lowest, bool cloexec)
+/* The lock taken as by lock_own, and a number from `lowest` on that is free; -EMFILE, -ENOMEM: it is not taken. */
+static int lock_free(struct file_table *t, int lowest, struct fd_array **old)
 {
-    struct file_table *t = table();
-    struct fd_array *old;
-    u32 fd = (u32)lowest;
+    u32 fd;
 
     for (;;) {
         spin_lock(&t->lock);
@@ -194,18 +202,48 @@ int fd_alloc(struct file *f, int lowest, bool cloexec)
         spin_unlock(&t->lock);
         if (fd >= limit())
             return -EMFILE;
-        if (lock_own(t, fd, &old))
+        if (lock_own(t, fd, old))
             return -ENOMEM;
         if (!t->array->file[fd])
-            break;
-        unlock_own(t, old); /* another thread was faster */
+            return (int)fd;
+        unlock_own(t, *old); /* another thread was faster */
     }
+}
+
+int fd_room(void)
+{
+    struct fd_array *old;
+    int fd = lock_free(table(), 0, &old);
+
+    if (fd < 0)
+        return fd;
+    unlock_own(table(), old);
+    return 0;
+}
+
+int fd_alloc(struct file *f, int lowest, bool cloexec)
+{
+    struct file_table *t = table();
+    struct fd_array *old;
+    int found = lock_free(t, lowest, &old);
+    u32 fd = (u32)found;
+
+    if (found < 0)
+        return found;
     t->array->file[fd] = f;
     set_flag(t->array, fd, cloexec);
     if ((u32)lowest <= t->array->lowest)
         t->array->lowest = fd + 1;
     unlock_own(t, old);
     return (int)fd;
+}
+
+/* f had a number of the running process, which it has lost. */
+static void closed(struct file *f)
+{
+    file_locks_drop(f, current_process());
+    mqueue_closed(f);
+    file_put(f);
 }
 
 int fd_install_at(int fd, struct file *f, bool cloexec)
@@ -223,7 +261,7 @@ int fd_install_at(int fd, struct file *f, bool cloexec)
     set_flag(t->array, (u32)fd, cloexec);
     unlock_own(t, old);
     if (replaced)
-        file_put(replaced);
+        closed(replaced);
     return fd;
 }
 
@@ -237,7 +275,7 @@ int fd_close(int fd)
     if (!f)
         return -EBADF;
     file_put(f);
-    if (lock_own(t, (u32)fd, &old))
+    if (lock_own_from(t, (u32)fd, true, &old))
         return -ENOMEM;
     f = t->array->file[fd];
     t->array->file[fd] = NULL;
@@ -246,9 +284,7 @@ int fd_close(int fd)
     unlock_own(t, old);
     if (!f)
         return -EBADF;
-    file_locks_drop(f, current_process());
-    mqueue_closed(f);
-    file_put(f);
+    closed(f);
     return 0;
 }
 

@@ -19,12 +19,15 @@ static const struct {
     const char *name, *what;
 } known[] = {
     {"console", "framed: the serial line carries several channels, for the host command"},
+    {"fault_test", "write-text, exec-user and others (kernel/protect.c): does what must end in a panic (debug builds)"},
     {"init", "the first program, instead of /init"},
     {"loglevel", "log lines with a lower number reach the console: 0 to 8"},
     {"cowslip.trace", "1: log each system call that the kernel does not have"},
     {"maxproc", "how many processes there may be"},
     {"norandmaps", "programs lie at the same addresses each time"},
     {"panic_test", "1: panic before the first program starts, to test what follows"},
+    {"virtio_mmio.device", "SIZE@ADDRESS:LINE: a virtio device may be there (x86-64)"},
+    {"vm.check", "asked: references are recounted when /proc/sys/vm/check is written to, not at each fork (debug builds)"},
     {"vm.fork", "eager: fork copies all page tables, as other kernels do, to compare with"},
     {"vm.overcommit", "1: memory is promised freely; 2: only what there is (/proc/sys/vm/overcommit_memory)"},
     {"vm.plant", "count, seal, flush: makes this mistake, for the tests to find (debug builds)"},

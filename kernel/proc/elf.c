@@ -260,15 +260,15 @@ static bool begins_at_zero(const struct elf *e)
     return first && first->vaddr == 0 && e->h.type == ET_EXEC;
 }
 
-bool elf_begins_at_zero(const struct exec_program *p)
+int elf_begins_at_zero(const struct exec_program *p)
 {
     struct elf *e = kmem_alloc(sizeof *e);
-    bool yes = false;
+    bool yes;
 
-    if (e) {
-        e->file = p->file;
-        yes = !read_headers(e, p->head, p->head_size) && begins_at_zero(e);
-    }
+    if (!e)
+        return -ENOMEM;
+    e->file = p->file;
+    yes = !read_headers(e, p->head, p->head_size) && begins_at_zero(e);
     kmem_free(e);
     return yes;
 }

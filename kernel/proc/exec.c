@@ -416,7 +416,7 @@ static int linux_build(struct vmspace *vm, const struct exec_program *p, struct 
     return stack_build(vm, p, &image, &chance, &start->sp);
 }
 
-static bool linux_recognizes(const struct exec_program *p)
+static int linux_recognizes(const struct exec_program *p)
 {
     return elf_is(p->head, p->head_size);
 }
@@ -574,13 +574,14 @@ static struct vmspace *try_build(const struct personality *personality, const st
 
 static int exec_program(const struct exec_program *program, struct trapframe *frame)
 {
-    const struct personality *personality = personality_of(program);
+    const struct personality *personality;
     struct process *p = current_process();
     struct exec_start start = {0};
-    struct vmspace *vm;
-    int err;
+    struct vmspace *vm = NULL;
+    int err = personality_of(program, &personality);
 
-    vm = try_build(personality, program, &start, &err);
+    if (!err)
+        vm = try_build(personality, program, &start, &err);
     if (!vm)
         return err;
     p->dumpable = !take_file_ids(p, program->file->vnode) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */

@@ -48,7 +48,7 @@ struct exec_image {
 int elf_load(struct vmspace *vm, struct file *f, const u8 *head, size_t head_size, u64 shift, struct exec_image *out) __must_check;
 bool elf_is(const u8 *head, size_t head_size);
 /* Static, without notes, first segment at 0: nothing that is made for Linux looks like this. */
-bool elf_begins_at_zero(const struct exec_program *p);
+int elf_begins_at_zero(const struct exec_program *p); /* 1, 0, or -ENOMEM */
 /* The same as elf_load for those: segments are copies, whose place in the file need not fit their address. Fills in
  * entry and brk, which is the end of the last segment. */
 int elf_load_copied(struct vmspace *vm, const struct exec_program *p, struct exec_image *out) __must_check;

@@ -41,8 +41,10 @@ static void release_parts(struct process *p)
     if (vm)
         vmspace_put(vm);
     process_vfork_release(p);
-    if (files)
+    if (files) {
+        process_locks_drop(p, files);
         file_table_put(files);
+    }
     if (fs)
         fs_context_put(fs);
     if (exe)
@@ -73,7 +75,7 @@ static bool orphan_children_locked(struct process *p, struct process *reaper)
         c->exit_signal = SIGCHLD; /* whoever takes orphans in does not know of other ways to be told, nor to wait */
         zombies |= c->state == PROCESS_ZOMBIE;
         if (c->pdeath_signal)
-            c->pdeath_pending = true;
+            signal_send_process_locked(c, (int)c->pdeath_signal, NULL);
     }
     return zombies;
 }

@@ -10,7 +10,7 @@ struct trapframe;
 
 struct personality {
     const char *name;
-    bool (*recognizes)(const struct exec_program *p);
+    int (*recognizes)(const struct exec_program *p); /* 1: it is one of its programs, 0: not, or -ENOMEM */
     /* Makes the new image in vm, which current uses already. 0, or -ENOEXEC, -E2BIG, -ENOMEM, …: vm is dropped. */
     int (*build)(struct vmspace *vm, const struct exec_program *p, struct exec_start *start);
     void (*syscall)(struct trapframe *tf); /* interrupts on */
@@ -21,4 +21,5 @@ struct personality {
 
 extern const struct personality linux_personality, xv6_personality;
 
-const struct personality *personality_of(const struct exec_program *p);
+/* 0, or -ENOMEM. */
+int personality_of(const struct exec_program *p, const struct personality **out);

@@ -86,7 +86,6 @@ struct process {
     bool did_exec, dumpable, no_new_privs;
     bool is_subreaper;
     u32 pdeath_signal;          /* prctl(PR_SET_PDEATHSIG) */
-    bool pdeath_pending;
     u64 child_utime_ns, child_stime_ns; /* of reaped children; process_lock */
     u64 dead_utime_ns, dead_stime_ns;   /* of its own ended threads; process_lock */
     u64 faults_at_exit;
@@ -95,6 +94,7 @@ struct process {
     struct { u64 minor, major; } child_faults;
     struct process_timers *timers;  /* proc/itimer.h; NULL: never had one */
     u32 oom_score_adj;
+    bool range_locks;               /* it has had some: fs/lock.c */
     u32 persona;                    /* personality(2) */
 };
 

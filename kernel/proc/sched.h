@@ -11,6 +11,7 @@
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/refcount.h"
+#include "vm/tlb.h"
 
 #define SLICE_NS 10000000ul
 
@@ -71,6 +72,10 @@ struct thread {
     struct { u32 kind; u64 deadline_ns, a, b; } restart; /* restart_syscall(2) */
     struct timer move_timer;   /* sched_move */
     u32 vm_depth;              /* vm/check.c: how often it is inside */
+#ifdef COWSLIP_DEBUG
+    _Atomic u64 alloc_plan;    /* vm/failnth.h; written by anybody */
+    u32 alloc_exempt;          /* its own */
+#endif
 };
 
 struct cpu {
@@ -84,6 +89,8 @@ struct cpu {
     u16 spin_ranks[8];
     struct thread *idle, *switched_from;
     struct vmspace *active_vm; /* loaded root; NULL: kernel's */
+    struct tlb_asid asids[TLB_ASIDS]; /* vm/tlb.c: what is remembered here; interrupts off */
+    u8 asid, asid_turn;        /* the index of active_vm's; who is next to lose his */
     struct spinlock lock;      /* RANK_SCHED */
     struct list run_queue;
     u32 runnable;
@@ -111,6 +118,7 @@ extern u32 cpu_count; /* online */
 
 void sched_init(void);                     /* boot CPU */
 void thread_init(void);                    /* after page_init */
+u32 thread_stacks_waiting(void);           /* kernel stacks that nobody has */
 void thread_prepare(struct thread *t);     /* the context of a new thread; for thread_alloc */
 void thread_wake(struct thread *t);        /* from a sleep; nothing if it does not sleep */
 /* need_signal has been set: ends an interruptible sleep, or brings t into the kernel. */

@@ -385,16 +385,21 @@ struct pgrp_send {
     const struct siginfo *info;
 };
 
+void signal_send_process_locked(struct process *p, int signo, const struct siginfo *info)
+{
+    bool resumed;
+
+    (void)send_locked(p, NULL, signo, info, &resumed);
+    if (resumed && p->parent)
+        waitq_wake_all(&p->parent->child_wait);
+}
+
 static void send_member(struct process *p, void *arg)
 {
     struct pgrp_send *s = arg;
-    bool resumed;
 
-    if (p->pgid != s->pgid)
-        return;
-    send_locked(p, NULL, s->signo, s->info, &resumed);
-    if (resumed && p->parent)
-        waitq_wake_all(&p->parent->child_wait);
+    if (p->pgid == s->pgid)
+        signal_send_process_locked(p, s->signo, s->info);
 }
 
 void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info)

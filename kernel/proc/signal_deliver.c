@@ -108,6 +108,8 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
     restart_for_handler(tf, action);
     current->restore_sigmask = false;
     if (arch_signal_deliver(tf, &a)) {
+        if (signal_fatal_pending())
+            return; /* no page for the frame: it dies of that */
         if (signo == SIGSEGV)
             process_exit_group(W_SIGNAL(SIGSEGV), 0);
         signal_fault(SIGSEGV, SEGV_MAPERR, a.sp);
@@ -147,10 +149,6 @@ static bool act(struct trapframe *tf, struct process *p, int signo, const struct
 
 static void heed(struct process *p)
 {
-    if (p->pdeath_pending) {
-        p->pdeath_pending = false;
-        signal_send_process(p, (int)p->pdeath_signal, NULL);
-    }
     if (p->group_exiting || (p->execing && p->execing != current))
         process_exit_thread(0);
     if (p->stopped)

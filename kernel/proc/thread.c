@@ -8,6 +8,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "proc/process.h"
+#include "proc/remote.h"
 #include "vm/kmem.h"
 #include "vm/page.h"
 
@@ -74,7 +75,7 @@ static void flush_others(void)
     u64 others = cpus_online_mask() & ~(1ul << arch_this_cpu()->id);
 
     if (others)
-        arch_flush_remote_all(others);
+        remote_flush_kernel(others);
 }
 
 /* Maps up to a batch of stacks. What fails half-way is taken back. */
@@ -109,6 +110,11 @@ static void stacks_drop_locked(void)
     flush_others();
     for (u32 i = 0; i < BATCH * STACK_PAGES; i++)
         page_put(pages[i]);
+}
+
+u32 thread_stacks_waiting(void)
+{
+    return READ_ONCE(cached_count);
 }
 
 static vaddr_t stack_get(void)

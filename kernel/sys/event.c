@@ -138,6 +138,8 @@ SYSCALL(memfd_create)
     for (ssize_t i = 6; i < n + 6; i++)
         name[i] = name[i] == '/' ? '_' : name[i]; /* a name in a path */
     err = file_create_unnamed(memfd_root, name, O_RDWR, a[1] & MFD_NOEXEC_SEAL ? 0666 : 0777, &f);
+    if (err == -ENOSPC)
+        err = -ENOMEM; /* there is no disk that could be full */
     if (!err && (a[1] & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)))
         f->vnode->seals = a[1] & MFD_NOEXEC_SEAL ? SEAL_EXEC : 0;
     return err ? err : fd_give(f, a[1] & MFD_CLOEXEC);

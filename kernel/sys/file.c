@@ -21,7 +21,9 @@ static s64 open_path(int dirfd, vaddr_t upath, u32 flags, u32 mode)
 
     if (err)
         return err;
-    err = file_open(dirfd, path, flags & ~FILE_EXEC, mode, &f);
+    err = flags & O_CREAT ? fd_room() : 0; /* before there is a new file */
+    if (!err)
+        err = file_open(dirfd, path, flags & ~FILE_EXEC, mode, &f);
     kmem_free(path);
     if (err)
         return err;
@@ -51,9 +53,19 @@ SYSCALL(openat2)
     return open_path((int)a[0], a[1], (u32)how.flags, (u32)how.mode);
 }
 
+/* As munmap: not for want of memory, before there is none at all. */
+static int close_fd(int fd)
+{
+    int err = fd_close(fd);
+
+    if (err == -ENOMEM)
+        oom_kill_current("no memory to close a file");
+    return err;
+}
+
 SYSCALL(close)
 {
-    return fd_close((int)a[0]);
+    return close_fd((int)a[0]);
 }
 
 SYSCALL(close_range)
@@ -64,7 +76,7 @@ SYSCALL(close_range)
     if (a[0] > a[1] || (a[2] & ~6ul))
         return -EINVAL;
     while ((fd = file_table_next(current_process()->files, fd, &f)) >= 0 && (u64)fd <= a[1]) {
-        int err = a[2] & 4 ? fd_set_cloexec(fd, true) : fd_close(fd);
+        int err = a[2] & 4 ? fd_set_cloexec(fd, true) : close_fd(fd);
         file_put(f);
         if (err && err != -EBADF)
             return err;
@@ -560,7 +572,7 @@ SYSCALL(fallocate)
     return err;
 }
 
-/* ---- nothing lies on a disk ---- */
+/* ---- only devices have something that lasts ---- */
 
 static s64 check_fd(u64 fd)
 {
@@ -577,12 +589,16 @@ static s64 sync_fd(u64 fd)
 {
     struct file *f = fd_get((int)fd);
     u32 kind;
+    s64 err;
 
     if (!f)
         return -EBADF;
     kind = f->vnode ? f->vnode->mode & S_IFMT : 0;
+    err = kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK ? 0 : -EINVAL;
+    if (f->ops->fsync)
+        err = f->ops->fsync(f);
     file_put(f);
-    return kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK ? 0 : -EINVAL;
+    return err;
 }
 
 SYSCALL(fsync)

@@ -27,6 +27,8 @@ SYSCALL(mq_open)
     if (!err && a[3] && get_user(&attr, a[3]))
         err = -EFAULT;
     if (!err)
+        err = fd_room(); /* before there is a new queue */
+    if (!err)
         err = mqueue_open(name, (u32)a[1], (u32)a[2] & ~current_process()->fs->umask, a[3] ? &attr : NULL, &f);
     return err ? err : fd_give(f, true);
 }

@@ -428,8 +428,8 @@ SYSCALL(mount)
     if (err)
         return err;
     err = mount_type(type, &sb, &root);
-    if (!err)
-        err = mount_add(on, root, sb, source);
+    if (!err && (err = mount_add(on, root, sb, source)))
+        superblock_drop(sb, root);
     dentry_put(on);
     return err;
 }
@@ -442,11 +442,7 @@ SYSCALL(umount2)
     if (!cred_is_root())
         return -EPERM;
     err = lookup(AT_FDCWD, a[0], PATH_FOLLOW, &root);
-    if (err)
-        return err;
-    err = mount_remove(root);
-    dentry_put(root);
-    return err;
+    return err ? err : mount_remove(root);
 }
 
 /* Linux's struct statfs (asm-generic). */

@@ -3,6 +3,7 @@
 #include "lib/string.h"
 #include "proc/futex.h"
 #include "proc/process.h"
+#include "proc/remote.h"
 #include "proc/wait4.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
@@ -428,7 +429,7 @@ SYSCALL(membarrier)
     if (a[0] != GLOBAL && a[0] != PRIVATE_EXPEDITED)
         return -EINVAL;
     preempt_disable();
-    arch_icache_sync_remote(cpus_online_mask() & ~(1ul << arch_this_cpu()->id));
+    remote_icache_sync(cpus_online_mask() & ~(1ul << arch_this_cpu()->id));
     preempt_enable();
     return 0;
 }

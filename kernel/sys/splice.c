@@ -124,16 +124,19 @@ static ssize_t from_pipe(struct splice *s, size_t max)
 static ssize_t into_pipe(struct splice *s, size_t max)
 {
     struct uio u;
-    ssize_t n;
+    ssize_t n, put;
 
     uio_init_kernel(&u, s->buf, max);
     n = s->in_pos ? file_pread(s->in, &u, *s->in_pos) : file_read(s->in, &u);
     if (n <= 0)
         return n;
-    if (s->in_pos)
-        *s->in_pos += (u64)n;
     uio_init_kernel(&u, s->buf, (size_t)n);
-    return file_write(s->out, &u);
+    put = file_write(s->out, &u);
+    if (put < n && !s->in_pos && !s->in->stream) /* as in copy_some */
+        s->in->pos -= (u64)(n - MAX(put, 0l));
+    if (put > 0 && s->in_pos)
+        *s->in_pos += (u64)put;
+    return put;
 }
 
 static ssize_t splice_once(struct splice *s)

@@ -30,9 +30,9 @@
 
 /* ---- the image: segments from 0, a guard page, a page of stack, the heap ---- */
 
-static bool recognizes(const struct exec_program *p)
+static int recognizes(const struct exec_program *p)
 {
-    return ARCH_ELF_MACHINE == EM_RISCV && elf_begins_at_zero(p);
+    return ARCH_ELF_MACHINE == EM_RISCV ? elf_begins_at_zero(p) : 0;
 }
 
 static int map(struct vmspace *vm, vaddr_t start, vaddr_t end, unsigned prot)

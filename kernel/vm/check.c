@@ -35,6 +35,7 @@ static struct mutex check_lock;
 static _Atomic s32 inside;   /* threads between vm_enter and vm_leave */
 static _Atomic bool closed;
 static struct waitq door = WAITQ_INIT(door);
+static bool only_asked; /* vm.check=asked: no recount at fork, exec and exit */
 
 #ifdef COWSLIP_DEBUG
 void vm_enter(void)
@@ -115,8 +116,12 @@ static void count_frame(struct page *p, void *arg)
 
 void vm_check_init(void)
 {
+    const char *at = bootarg("vm.check");
     u64 n;
 
+    only_asked = at && strcmp(at, "asked") == 0;
+    if (at && !only_asked)
+        printk(LOG_WARN, "vm.check=%s is not known: asked", at);
     mutex_init(&check_lock, "vm check", RANK_CHECK);
     page_for_each(count_frame, NULL);
     n = (frames + COUNTS_PER_PAGE - 1) / COUNTS_PER_PAGE;
@@ -274,7 +279,7 @@ void vm_check_all(const char *when)
 void vm_check_debug(const char *when)
 {
 #ifdef COWSLIP_DEBUG
-    if (chunks)
+    if (chunks && !only_asked)
         vm_check_all(when);
 #else
     (void)when;

@@ -15,8 +15,14 @@
 #include "proc/sched.h"
 #include "vm/page.h"
 
+#undef kmem_alloc
+#undef kmem_alloc_reserve
+#undef kmem_zalloc
+#undef kmem_resize
+#undef kmem_strdup
+
 #define POISON 0x5a
-static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 2032};
+static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, KMEM_SMALL};
 
 struct class {
     struct spinlock lock;
@@ -34,6 +40,36 @@ static struct magazine {
     u32 count;
     void *object[MAGAZINE];
 } magazines[MAX_CPUS][ARRAY_SIZE(sizes)];
+
+#ifdef ALLOC_SITES
+static _Atomic u64 live_objects, live_bytes, cut_pages;
+
+static void count_object(unsigned c, bool taken)
+{
+    atomic_fetch_add_explicit(&live_objects, taken ? 1 : -1ul, memory_order_relaxed);
+    atomic_fetch_add_explicit(&live_bytes, taken ? sizes[c] : -(u64)sizes[c], memory_order_relaxed);
+}
+
+static void count_page(bool taken)
+{
+    atomic_fetch_add_explicit(&cut_pages, taken ? 1 : -1ul, memory_order_relaxed);
+}
+
+void kmem_stats(struct kmem_stats *out)
+{
+    *out = (struct kmem_stats){atomic_load(&live_objects), atomic_load(&live_bytes), atomic_load(&cut_pages)};
+}
+#else
+static void count_object(unsigned c, bool taken)
+{
+    (void)c, (void)taken;
+}
+
+static void count_page(bool taken)
+{
+    (void)taken;
+}
+#endif
 
 static u8 class_table[128]; /* by size in units of 16 bytes, rounded up */
 
@@ -69,6 +105,7 @@ static struct page *page_cut(unsigned size, enum alloc_flags flags)
 
     if (!p)
         return NULL;
+    count_page(true);
     base = page_data(p);
     p->lock = size;
     *free_head(p) = NULL;
@@ -114,14 +151,13 @@ static bool magazine_put(unsigned c, void *o)
     return room;
 }
 
-static void *small_alloc(unsigned c, enum alloc_flags flags)
+/* From the class's pages, or a fresh one. */
+static void *shared_alloc(unsigned c, enum alloc_flags flags)
 {
     struct class *k = &classes[c];
     struct page *fresh = NULL;
-    void *o = magazine_take(c);
+    void *o;
 
-    if (o)
-        return o;
     spin_lock(&k->lock);
     if (list_empty(&k->partial)) {
         spin_unlock(&k->lock);
@@ -134,6 +170,17 @@ static void *small_alloc(unsigned c, enum alloc_flags flags)
     }
     o = take_locked(k, list_first(&k->partial, struct page, link));
     spin_unlock(&k->lock);
+    return o;
+}
+
+static void *small_alloc(unsigned c, enum alloc_flags flags)
+{
+    void *o = magazine_take(c);
+
+    if (!o)
+        o = shared_alloc(c, flags);
+    if (o)
+        count_object(c, true);
     return o;
 }
 
@@ -193,6 +240,7 @@ static void small_free(struct page *p, void *o)
     spin_unlock(&k->lock);
     memset(o, POISON, p->lock);
 #endif
+    count_object(c, false);
     if (magazine_put(c, o))
         return;
     spin_lock(&k->lock);
@@ -208,6 +256,7 @@ static void small_free(struct page *p, void *o)
     }
     spin_unlock(&k->lock);
     if (surplus) {
+        count_page(false);
         surplus->lock = 0;
         page_put(surplus);
     }

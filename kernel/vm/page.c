@@ -15,6 +15,10 @@
 #include "vm/table.h"
 #include "vm/vm.h"
 
+#undef page_alloc
+#undef page_alloc_run
+#undef page_alloc_table
+
 #define ORDERS 11
 #define BATCH 32
 #define POISON 0x6b
@@ -26,9 +30,9 @@ static struct spinlock zone = SPINLOCK_INIT("page allocator", RANK_PAGE);
 static struct list free_lists[ORDERS];
 static u64 free_pages, total_pages, reserve_pages;
 
-/* ---- planted failures ---- */
+/* ---- debugging ---- */
 
-#ifdef COWSLIP_DEBUG
+#ifdef COWSLIP_HOST
 _Atomic s64 alloc_fail_countdown = -1;
 
 bool alloc_should_fail(void)
@@ -36,7 +40,9 @@ bool alloc_should_fail(void)
     return atomic_load_explicit(&alloc_fail_countdown, memory_order_relaxed) >= 0 &&
            atomic_fetch_sub(&alloc_fail_countdown, 1) == 0;
 }
+#endif
 
+#ifdef COWSLIP_DEBUG
 static void poison(struct page *p, unsigned order)
 {
     memset(page_data(p), POISON, PAGE_SIZE << order);
@@ -51,11 +57,6 @@ static void poison_check(struct page *p)
             panic("free page %#lx was written to at offset %#lx: %#lx", page_paddr(p).pa, i * sizeof *word, word[i]);
 }
 #else
-bool alloc_should_fail(void)
-{
-    return false;
-}
-
 static void poison(struct page *p, unsigned order)
 {
     (void)p, (void)order;

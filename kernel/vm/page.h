@@ -19,6 +19,7 @@
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/types.h"
+#include "vm/failnth.h"
 
 enum page_kind {
     PAGE_FREE,
@@ -128,10 +129,20 @@ void page_stats(struct page_stats *out);
  * caches hold makes no difference. */
 u64 page_room(void);
 
-#ifdef COWSLIP_DEBUG
-extern _Atomic s64 alloc_fail_countdown; /* tests: the allocation that takes it to 0 fails; negative: off */
-#endif
+#ifdef COWSLIP_HOST
+extern _Atomic s64 alloc_fail_countdown; /* the host tests: the allocation that takes it to 0 fails; negative: off */
 bool alloc_should_fail(void); /* kmem.c asks too */
+#else
+static inline bool alloc_should_fail(void)
+{
+    return false; /* the sites ask: failnth.h */
+}
+#endif
+#ifdef ALLOC_SITES
+#define page_alloc(kind, flags) ALLOC_TRY((flags) & ALLOC_RESERVE, page_alloc, kind, flags)
+#define page_alloc_run(order, kind, flags) ALLOC_TRY((flags) & ALLOC_RESERVE, page_alloc_run, order, kind, flags)
+#define page_alloc_table(kind, flags) ALLOC_TRY((flags) & ALLOC_RESERVE, page_alloc_table, kind, flags)
+#endif
 
 /* For the checker (vm/check.c): calls fn for each descriptor. */
 void page_for_each(void (*fn)(struct page *p, void *arg), void *arg);

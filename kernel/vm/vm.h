@@ -137,6 +137,7 @@ struct vmspace {
     u64 mapped_pages;       /* sum of the regions' sizes */
     u64 promised;           /* pages (commit.h) */
     _Atomic u64 cpus;       /* CPUs that have this root loaded */
+    _Atomic u64 flushes;    /* so many times CPUs were told to forget; who did not run it then has missed them (tlb.c) */
     struct list link;       /* all address spaces; for the checker and object_truncate */
     vaddr_t brk_start, brk; /* program break */
     vaddr_t mmap_low;       /* nothing is mapped below this: VM_LOW, but for programs that begin at 0 */
@@ -265,7 +266,7 @@ void map_counts_drop(struct map_counts *m);
     X(fault_spurious) X(zero_page_map) X(anon_page_fill) X(file_page_map) X(cow_page_copy)   \
     X(cow_page_reuse) X(cow_bulk_reuse) X(table_alloc) X(table_free) X(table_share)         \
     X(table_copy) X(table_takeover) X(table_pushdown) X(edge_seal) X(edge_validate)         \
-    X(fork) X(fork_fail) X(flush_local) X(flush_remote) X(oom_kill) X(vm_check)
+    X(fork) X(fork_fail) X(flush_local) X(flush_remote) X(switch_flush) X(switch_keep) X(oom_kill) X(vm_check)
 enum vm_counter {
 #define X(n) VMC_##n,
     VM_COUNTERS(X)

@@ -206,9 +206,9 @@ void vmspace_switch(struct vmspace *prev, struct vmspace *next)
         atomic_fetch_or(&next->cpus, bit);
     atomic_thread_fence(memory_order_seq_cst); /* before the first walk through next's tables: see tlb.c */
     if (next)
-        arch_activate(page_paddr(next->root));
+        tlb_load(next);
     else
         arch_activate_kernel();
     if (prev && prev != next)
-        atomic_fetch_and(&prev->cpus, ~bit); /* no translation of prev is left here */
+        atomic_fetch_and(&prev->cpus, ~bit); /* what is remembered of prev is not used before it is loaded again */
 }

@@ -24,6 +24,11 @@ def check(cmd, out, status=0, **more):
     assert (got[0], got[1]) == (status, out.encode() if isinstance(out, str) else out), got[2][-4000:]
 
 
+def program(name):
+    """A program of test/boot/programs as the option that puts it into the guest."""
+    return ["--add", f"build/{ARCH}/boot/{name}:/bin/{name}"]
+
+
 class Shell:
     """An interactive session."""
 

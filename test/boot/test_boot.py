@@ -7,7 +7,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from guest import ARCH, TOP, check, run  # noqa: E402
+from guest import ARCH, TOP, check, program, run  # noqa: E402
 
 FIRST = ("sh", "-c", "echo $((6*7)); seq 1 100000 | sort -rn | head -1; "
          "for i in 1 2 3 4; do (sleep 0; echo $i) & done; wait")
@@ -146,11 +146,6 @@ def test_proc():
     assert status == 0, err
     for word in ("PID", "load average", "Mem:", "tmpfs", "proc on /proc", "CPU:", "/bin/busybox", "[stack]"):
         assert word in text, text
-
-
-def program(name):
-    """A program of test/boot/programs as the option that puts it into the guest."""
-    return ["--add", f"build/{ARCH}/boot/{name}:/bin/{name}"]
 
 
 def test_who_finds_no_page_dies_alone():

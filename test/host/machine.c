@@ -6,6 +6,7 @@
 #include <threads.h>
 #include "machine.h"
 #include "lib/bootargs.h"
+#include "proc/remote.h"
 #include "vm/check.h"
 #include "vm/commit.h"
 #include "vm/kmem.h"
@@ -15,6 +16,7 @@
 #define RAM_BASE 0x80000000ul
 #define TLB_SIZE 64
 #define WALKS 8
+#define WAYS 4
 
 struct platform platform;
 struct cpu cpus[MAX_CPUS];
@@ -22,6 +24,7 @@ u32 cpu_count = 4;
 _Thread_local unsigned host_cpu;
 bool host_threads;
 const char *host_plant, *host_fork, *host_overcommit;
+bool host_asids = true;
 void (*host_on_panic)(void), (*host_before_flush)(void);
 _Atomic u64 host_synced;
 static char *ram;
@@ -218,27 +221,54 @@ struct translation { /* or the knowledge that there is none: prot PROT_NONE */
     struct page *page;
     unsigned prot;
     bool edge; /* an edge withholds something, so a flush of one page does not cover it */
+    unsigned asid;
+    bool freed; /* what it leads to has been freed: its identifier may not be loaded again without a flush */
 };
 struct walk {
     struct page *table; /* reached for [va, va + span); NULL: none */
     unsigned level;
     vaddr_t va;
     bool writable; /* all edges passed so far */
+    unsigned asid;
+    bool freed;
 };
 static struct tlb {
     struct spinlock lock; /* held during an access: a flush waits for it, as for an interrupt */
+    struct spinlock interrupts_off; /* held while the CPU loads a root: a flush that others ask for comes before or after */
     struct page *root;
+    unsigned asid; /* what is remembered from now on, and used, is of this one */
     struct translation entries[TLB_SIZE];
     struct walk walks[WALKS];
 } tlbs[MAX_CPUS];
+
+/* Where a translation of va goes; each page has a few places, so that some of other identifiers stay. */
+static struct translation *place(struct tlb *t, vaddr_t va)
+{
+    struct translation *e = &t->entries[(va >> PAGE_SHIFT) % (TLB_SIZE / WAYS) * WAYS];
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (e[i].valid && e[i].asid == t->asid && e[i].va == va)
+            return &e[i];
+    return &e[host_random(WAYS)];
+}
+
+/* Of the loaded identifier. */
+static void flush_locked(struct tlb *t)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if (t->entries[i].asid == t->asid)
+            t->entries[i] = (struct translation){0};
+    for (unsigned i = 0; i < WALKS; i++)
+        if (t->walks[i].asid == t->asid)
+            t->walks[i] = (struct walk){0};
+}
 
 static void flush(unsigned cpu)
 {
     struct tlb *t = &tlbs[cpu];
 
     spin_lock(&t->lock);
-    memset(t->entries, 0, sizeof t->entries);
-    memset(t->walks, 0, sizeof t->walks);
+    flush_locked(t);
     spin_unlock(&t->lock);
 }
 
@@ -263,20 +293,24 @@ void arch_flush_local_all(void)
 void arch_flush_local_page(vaddr_t va)
 {
     struct tlb *t = &tlbs[host_cpu];
-    struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
+    struct translation *e;
 
     spin_lock(&t->lock);
-    if (e->va == va && !e->edge)
+    e = place(t, va);
+    if (e->valid && e->asid == t->asid && e->va == va && !e->edge)
         e->valid = false;
     spin_unlock(&t->lock);
 }
 
-void arch_flush_remote_all(u64 mask)
+void remote_flush_all(u64 mask)
 {
     before_flush();
     for (unsigned c = 0; c < MAX_CPUS; c++)
-        if (mask >> c & 1)
+        if (mask >> c & 1) {
+            spin_lock(&tlbs[c].interrupts_off);
             flush(c);
+            spin_unlock(&tlbs[c].interrupts_off);
+        }
 }
 
 void arch_icache_sync_local(void)
@@ -284,7 +318,7 @@ void arch_icache_sync_local(void)
     atomic_fetch_or(&host_synced, 1ul << host_cpu);
 }
 
-void arch_icache_sync_remote(u64 mask)
+void remote_icache_sync(u64 mask)
 {
     atomic_fetch_or(&host_synced, mask);
 }
@@ -299,24 +333,40 @@ void arch_root_init(pte_t *root)
     (void)root;
 }
 
-static void load_root(struct page *root)
+static void load_root(struct page *root, unsigned asid, bool forget)
 {
     struct tlb *t = &tlbs[host_cpu];
+    bool freed = false;
 
     spin_lock(&t->lock);
     t->root = root;
+    t->asid = asid;
+    if (forget)
+        flush_locked(t);
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        freed |= t->entries[i].asid == asid && t->entries[i].freed;
+    for (unsigned i = 0; i < WALKS; i++)
+        freed |= t->walks[i].asid == asid && t->walks[i].freed;
     spin_unlock(&t->lock);
-    flush(host_cpu);
+    if (freed)
+        panic("CPU %u loads an address space and remembers what has been freed", host_cpu);
 }
 
-void arch_activate(paddr_t root)
+bool arch_has_asids(void)
 {
-    load_root(page_of(root));
+    return host_asids;
+}
+
+void arch_activate(paddr_t root, unsigned asid, bool forget)
+{
+    if (asid == 0 || asid > TLB_ASIDS || (!host_asids && !forget))
+        panic("identifier %u", asid);
+    load_root(page_of(root), host_asids ? asid : 0, forget);
 }
 
 void arch_activate_kernel(void)
 {
-    load_root(NULL);
+    load_root(NULL, 0, !host_asids);
 }
 
 /* Where a walk to va begins: a remembered table, or the root. */
@@ -324,9 +374,9 @@ static struct walk walk_start(struct tlb *t, vaddr_t va)
 {
     struct walk *w = &t->walks[host_random(WALKS)];
 
-    if (w->table && ROUND_DOWN(va, pt_span(w->level + 1)) == w->va)
+    if (w->table && w->asid == t->asid && ROUND_DOWN(va, pt_span(w->level + 1)) == w->va)
         return *w;
-    return (struct walk){t->root, PT_LEVELS - 1, 0, true};
+    return (struct walk){t->root, PT_LEVELS - 1, 0, true, t->asid, false};
 }
 
 static void walk(struct tlb *t, vaddr_t va, struct translation *out)
@@ -334,7 +384,7 @@ static void walk(struct tlb *t, vaddr_t va, struct translation *out)
     struct walk w = walk_start(t, va);
     pte_t e;
 
-    *out = (struct translation){true, va, NULL, PROT_NONE, true};
+    *out = (struct translation){true, va, NULL, PROT_NONE, true, t->asid, false};
     for (; w.level > 0; w.level--) {
         e = pte_load(pt_slot(w.table, w.level, va));
         if (!pte_table_walkable(e))
@@ -343,7 +393,8 @@ static void walk(struct tlb *t, vaddr_t va, struct translation *out)
         w.table = pte_page(e);
         if (w.table->kind != PAGE_TABLE || w.table->level != w.level - 1)
             panic("a CPU walked through a freed table for %#lx", va);
-        t->walks[host_random(WALKS)] = (struct walk){w.table, w.level - 1, ROUND_DOWN(va, pt_span(w.level)), w.writable};
+        t->walks[host_random(WALKS)] =
+            (struct walk){w.table, w.level - 1, ROUND_DOWN(va, pt_span(w.level)), w.writable, t->asid, false};
     }
     e = pte_load(pt_slot(w.table, 0, va));
     out->edge = !w.writable;
@@ -356,10 +407,10 @@ static void walk(struct tlb *t, vaddr_t va, struct translation *out)
 /* The page of an access, or NULL: it faults. `firmly`: what the TLB has, it does not look up again. */
 static struct page *translate(struct tlb *t, vaddr_t va, bool write, bool firmly)
 {
-    struct translation *e = &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE];
+    struct translation *e = place(t, va);
     unsigned need = write ? PROT_WRITE : PROT_READ;
 
-    if (!(e->valid && e->va == va && (firmly || ((e->prot & need) && host_random(4)))))
+    if (!(e->valid && e->asid == t->asid && e->va == va && (firmly || ((e->prot & need) && host_random(4)))))
         walk(t, va, e);
     if (!(e->prot & need))
         return NULL;
@@ -374,7 +425,7 @@ void host_prefetch(vaddr_t va)
 
     spin_lock(&t->lock);
     if (t->root)
-        walk(t, va, &t->entries[(va >> PAGE_SHIFT) % TLB_SIZE]);
+        walk(t, va, place(t, va));
     spin_unlock(&t->lock);
 }
 
@@ -451,9 +502,15 @@ static void freed(const struct page *p)
         spin_lock(&t->lock);
         known = t->root == p;
         for (unsigned i = 0; i < TLB_SIZE; i++)
-            known |= t->entries[i].valid && t->entries[i].page == p;
+            if (t->entries[i].valid && t->entries[i].page == p) {
+                known |= t->entries[i].asid == t->asid;
+                t->entries[i].freed = true;
+            }
         for (unsigned i = 0; i < WALKS; i++)
-            known |= t->walks[i].table == p;
+            if (t->walks[i].table == p) {
+                known |= t->walks[i].asid == t->asid;
+                t->walks[i].freed = true;
+            }
         spin_unlock(&t->lock);
         if (known)
             panic("a page of kind %u is freed and CPU %u may still use it", p->kind, (unsigned)(t - tlbs));
@@ -490,8 +547,10 @@ void host_run(struct vmspace *vm)
 
     if (c->active_vm == vm)
         return;
+    spin_lock(&tlbs[host_cpu].interrupts_off);
     vmspace_switch(c->active_vm, vm);
     c->active_vm = vm;
+    spin_unlock(&tlbs[host_cpu].interrupts_off);
     thread.vm = vm;
 }
 

@@ -7,7 +7,8 @@
  * walked through until a flush that covers them, and answers with old or new as a
  * coin falls. So a flush that is missing or too narrow shows as a wrong byte, as a
  * fault without end, or as a walk through a freed table; one that comes late, as
- * the free of a page that some CPU may still use.
+ * the free of a page that some CPU may still use. What it keeps belongs to the
+ * address-space identifier that was loaded, and comes back with it.
  *
  * A CPU is what sets host_cpu to its number: one thread may be several CPUs in
  * turn, or (with threads) each thread one CPU.
@@ -20,6 +21,7 @@ extern _Thread_local unsigned host_cpu;
 extern bool host_threads;       /* set before host_boot: locks wait, instead of saying that they would wait for ever */
 extern const char *host_plant;  /* the planted fault (vm/plant.h); NULL: none */
 extern const char *host_fork, *host_overcommit; /* the boot arguments vm.fork and vm.overcommit */
+extern bool host_asids;         /* translations stay when another address space is loaded; otherwise the machine has no identifiers */
 extern void (*host_on_panic)(void); /* says where the test stood */
 extern void (*host_before_flush)(void); /* what other CPUs do in the last moment before each flush; one thread only */
 

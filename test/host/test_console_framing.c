@@ -95,9 +95,10 @@ void arch_early_putc(char c)
     (void)c;
 }
 
-void arch_irq_register(unsigned line, void (*handler)(void *), void *arg)
+bool irq_register(unsigned line, bool (*handler)(void *), void *arg)
 {
     (void)line, (void)handler, (void)arg;
+    return true;
 }
 
 void hostdev_init(void)

@@ -10,7 +10,7 @@
  * after the other, until the operation succeeds: it must then have changed
  * nothing, and munmap and exit may not fail at all.
  *
- * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--fork eager] [--overcommit 2] [--seconds N] [--trace STEP]
+ * Usage: test_vm [--seed N] [--steps N] [--plant NAME] [--fork eager] [--overcommit 2] [--asids 0] [--seconds N] [--trace STEP]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -651,6 +651,8 @@ int main(int argc, char **argv)
             host_overcommit = argv[i + 1];
         else if (!strcmp(argv[i], "--plant"))
             host_plant = argv[i + 1];
+        else if (!strcmp(argv[i], "--asids"))
+            host_asids = argv[i + 1][0] == '1';
     }
     printf("%s, %d levels of %d entries: --seed %lu --steps %lu\n", HOST_ARCH, PT_LEVELS, PT_ENTRIES, seed, steps);
     return cmocka_run_group_tests(tests, NULL, NULL);

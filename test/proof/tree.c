@@ -10,6 +10,7 @@
 #include "machine.h"
 #include <stdarg.h>
 #include "arch/arch.h"
+#include "proc/remote.h"
 #include "vm/table.h"
 
 /* The same groups in the same order, but each at a place that is known beforehand (codec.c proves it of the shipped one). */
@@ -210,7 +211,7 @@ void arch_flush_local_page(vaddr_t va)
         cpu_states[0].tlb.valid = false;
 }
 
-void arch_flush_remote_all(u64 mask)
+void remote_flush_all(u64 mask)
 {
     CHECK(mask == 2, "flushes go to other CPUs");
     hardware();
@@ -223,8 +224,14 @@ static void loads(unsigned process)
     flush_all(0);
 }
 
-void arch_activate(paddr_t root)
+bool arch_has_asids(void)
 {
+    return false; /* what is kept under identifiers is the host tests' (docs/proof.md) */
+}
+
+void arch_activate(paddr_t root, unsigned asid, bool flush)
+{
+    CHECK(asid > 0 && flush, "without identifiers every load flushes");
     hardware();
     for (unsigned p = 0; p < PROCESSES; p++)
         if (root.pa >> PAGE_SHIFT == root_of[p])
@@ -240,7 +247,7 @@ void arch_icache_sync_local(void)
 {
 }
 
-void arch_icache_sync_remote(u64 mask)
+void remote_icache_sync(u64 mask)
 {
     (void)mask;
 }

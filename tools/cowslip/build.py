@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import List
 
 from . import initramfs, packages
-from .common import BUILD, TOP, Progress, Stop, say
+from .common import BUILD, TOP, Progress, Stop, one_at_a_time, say
 
 
 def make(what: str, words: List[str]) -> None:
     command = ["make", "-C", str(TOP), "--no-print-directory", f"-j{os.cpu_count() or 1}", *words]
-    done = subprocess.run([*command, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    if done.returncode == 0:
-        return
-    with Progress(what):
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    with one_at_a_time("make"):  # tests that run side by side start commands that would build
+        done = subprocess.run([*command, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if done.returncode == 0:
+            return
+        with Progress(what):
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         say(done.stdout.strip())
         raise Stop(f"{what} failed", 69 if "cannot be fetched" in done.stdout else 1)
@@ -34,6 +35,7 @@ def base_archive(arch: str) -> Path:
     return BUILD / arch / "initramfs.cpio"
 
 
+@one_at_a_time("archive")
 def package_archive(arch: str, names: List[str]) -> Path:
     """The files of Debian packages and of what they depend on, as an archive to append to the base."""
     trees = packages.with_dependencies(arch, [n for n in names if n])

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import List
 
@@ -36,6 +37,16 @@ def cpus(text: str) -> int:
     return int(text)
 
 
+def disk(text: str) -> machines.Disk:
+    name, read_only = (text[:-3], True) if text.endswith(":ro") else (text, False)
+    path = Path(name)
+    if not path.exists() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name}: no such file")
+    if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name}: it cannot be {'read' if read_only else 'written to (FILE:ro only reads it)'}")
+    return machines.Disk(str(path.resolve()), read_only)
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)
@@ -44,6 +55,12 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text}: seconds, more than 0")
     return value
+
+
+def count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a number, 1 or more")
+    return int(text)
 
 
 def add_arch(verb: argparse.ArgumentParser) -> None:
@@ -67,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
                    help="Debian 13 packages for the guest's root, with all that they depend on")
     r.add_argument("--xv6", type=Path, metavar="DIR|IMAGE",
                    help="xv6's programs: a folder of files named _NAME or an fs.img; runs their shell, or CMD among them")
+    r.add_argument("--disk", action="append", default=[], type=disk, metavar="FILE[:ro]",
+                   help="a file as a disk of the guest: /dev/vda, the next one /dev/vdb, ...; may be given again")
+    r.add_argument("--virtio", choices=["mmio", "pci"], help="where disks and the source of random numbers are (riscv64: mmio, or pci)")
     r.add_argument("--append", action="append", default=[], metavar="WORDS", help="more boot arguments")
     r.add_argument("--icount", action="store_true", help="one CPU whose time counts instructions")
     r.add_argument("--timeout", type=seconds, metavar="SECONDS", help="end it after this time, with status 124")
@@ -84,6 +104,17 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("--debug", action="store_true", help="with --suite: on the debug build")
     t.add_argument("pattern", nargs="*", metavar="PATTERN", help="only tests whose name has one of these in it")
     t.set_defaults(run=test)
+    k = verbs.add_parser("soak", help="random processes on pages with tags, for minutes or hours (docs/testing.md)")
+    add_arch(k)
+    k.add_argument("--minutes", type=seconds, default=1.0, metavar="N", help="how long (default: 1)")
+    k.add_argument("--cpus", type=cpus, default=4, metavar="N", help="1 to 8 (default: 4)")
+    k.add_argument("--processes", type=int, choices=range(8, 201), default=40, metavar="N", help="at most, 8 to 200 (default: 40)")
+    k.add_argument("--seed", type=count, metavar="S", help="for the same choices again (default: the time)")
+    kind = k.add_mutually_exclusive_group()
+    kind.add_argument("--debug", dest="debug", action="store_true", default=True, help="the debug build, with audits (default)")
+    kind.add_argument("--release", dest="debug", action="store_false", help="the release build: faster, no audits")
+    k.add_argument("--recount", action="store_true", help="with --debug: recount at every fork, exec and exit, too; slow")
+    k.set_defaults(run=soak)
     m = verbs.add_parser("museum", help="plant known faults, one at a time; some test must find each")
     m.add_argument("--record", action="store_true", help="write docs/museum.md")
     m.add_argument("pattern", nargs="*", metavar="PATTERN", help="only faults whose name has one of these in it")
@@ -125,6 +156,15 @@ def prepare(arch: str) -> int:
 def run(args: argparse.Namespace) -> int:
     if args.machine and args.machine not in machines.MACHINES[args.arch].models:
         raise Stop(f"--machine: {args.machine} is none of {args.arch}'s", EX_USAGE)
+    args.machine = args.machine or machines.models_of(args.arch)[0]
+    places = machines.MACHINES[args.arch].virtio[args.machine]
+    args.virtio = args.virtio or places[0]
+    if args.virtio not in places:
+        raise Stop(f"--virtio: {args.machine} has no place for devices on {args.virtio}", EX_USAGE)
+    if args.icount and args.disk:
+        raise Stop("--icount: its time does not wait for a disk", EX_USAGE)
+    if len(args.disk) > machines.most_disks(args.machine, args.virtio):
+        raise Stop(f"--disk: {args.machine} has room for {machines.most_disks(args.machine, args.virtio)}", EX_USAGE)
     setup.setup(args.arch, setup.GDB if args.gdb else [])
     setup.check_versions(args.arch)
     if args.icount:
@@ -171,6 +211,17 @@ def test(args: argparse.Namespace) -> int:
     if args.suite:
         return suites.run(args.arch, args.suite, args.on == "linux", args.record, args.debug, args.pattern)
     return testing.run(args.arch, args.quick, args.pattern)
+
+
+def soak(args: argparse.Namespace) -> int:
+    from . import soak as soaks
+    seed = args.seed or int(time.time())
+    packages.fetch(args.arch)
+    setup.setup(args.arch, [])
+    words = soaks.words(args.arch, args.minutes, args.cpus, args.debug, args.recount, seed, args.processes)
+    inner = parser().parse_args(words)
+    inner.cmd = soaks.command(args.minutes, seed, args.processes)
+    return run(inner)
 
 
 def museum(args: argparse.Namespace) -> int:

@@ -1,8 +1,11 @@
 """Places, exit statuses, and telling people what goes on."""
+import contextlib
+import fcntl
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Iterator
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
@@ -23,6 +26,15 @@ class Stop(Exception):
 
 def say(message: str, end: str = "\n") -> None:
     print(f"cowslip: {message}", end=end, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Nobody else, in this process or another one, does the same in this tree meanwhile."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / f"{what}.lock", "w", encoding="ascii") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
 
 
 class Progress:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, say
+from .common import BUILD, EX_UNAVAILABLE, EX_USAGE, Progress, Stop, one_at_a_time, say
 from .machines import MACHINES
 
 SUITE = "trixie"
@@ -106,6 +106,7 @@ def folder(arch: str) -> Path:
     return BUILD / "packages" / arch
 
 
+@one_at_a_time("packages")
 def fetch(arch: str) -> Path:
     """The packages' files, unpacked in one tree; fetched if they are not there."""
     tree = folder(arch)
@@ -156,6 +157,7 @@ def unpacked(arch: str, deb: Path) -> Path:
     return tree
 
 
+@one_at_a_time("packages")
 def with_dependencies(arch: str, names: List[str]) -> List[Path]:
     """The unpacked trees of the packages and of all that they depend on. What has been fetched once is kept."""
     check_names(names)
@@ -178,6 +180,7 @@ def with_dependencies(arch: str, names: List[str]) -> List[Path]:
     return trees
 
 
+@one_at_a_time("packages")
 def source(name: str, patches: List[str]) -> Path:
     """A source package of Debian, as its authors published it, with some of Debian's patches; beside it, its folder debian."""
     place = BUILD / "packages" / f"{name}-source"
@@ -201,6 +204,7 @@ def source(name: str, patches: List[str]) -> Path:
     return tree
 
 
+@one_at_a_time("packages")
 def linux(arch: str) -> Path:
     """Debian's Linux for side-by-side runs: its image, fetched if it is not there."""
     tree = BUILD / "packages" / f"{arch}-linux"

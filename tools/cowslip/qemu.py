@@ -3,6 +3,7 @@ import ctypes
 import errno
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +39,9 @@ def command_line(arch: str, kernel: Path, initrd: Path, args, status_file: Path)
              "-append", " ".join(["console=framed", *args.append])]
     if args.icount:
         words += ["-icount", "shift=0,sleep=off"]
+    if not args.icount:  # random numbers of the host's would make counts differ
+        words += machines.virtio_words(args.machine, args.virtio, args.disk)
+    words += shlex.split(os.environ.get("COWSLIP_QEMU_MORE", ""))
     if args.cmd is not None:
         words += ["-no-reboot"]
     if args.gdb:

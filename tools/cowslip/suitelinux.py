@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Tuple
 
 from . import packages, suite
-from .common import BUILD, TOP, Progress, Stop, say
+from .common import BUILD, TOP, Progress, Stop, one_at_a_time, say
 from .machines import MACHINES
 
 SOURCE = "linux-source-6.12"
@@ -68,6 +68,7 @@ def compile_nolibc(tree: Path, program: str) -> List[str]:
             str(folder / f"{program}.c"), str(folder / "nolibc-test-linkage.c"), "-lgcc"]
 
 
+@one_at_a_time("packages")
 def source() -> Path:
     """The parts of Linux's source that are wanted; fetched if they are not there."""
     folder = BUILD / "packages" / SOURCE

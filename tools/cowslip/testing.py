@@ -3,6 +3,7 @@
 boot tests, other people's suites. Every run of QEMU has a time limit; what fails shows its output.
 """
 import concurrent.futures
+import functools
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import List, NamedTuple, Tuple
+from typing import Callable, List, NamedTuple, Tuple
 
 from . import build, machines, museum
 from .common import BUILD, TOP, Progress, Stop, say
@@ -81,14 +82,16 @@ class Run:
     def __init__(self, arch: str) -> None:
         self.arch = arch
         self.passed = self.failed = 0
+        self.lock = threading.Lock()
 
     def add(self, name: str, result: Result, seconds: float) -> None:
-        self.passed += result.passed
-        self.failed += result.failed
         word = "FAILED" if result.failed else "ok"
-        print(f"{name[:64]:64} {word:6} {result.passed:5} passed {seconds:7.1f} s", flush=True)
-        if result.failed and result.output:
-            print(result.output, flush=True)
+        with self.lock:
+            self.passed += result.passed
+            self.failed += result.failed
+            print(f"{name[:64]:64} {word:6} {result.passed:5} passed {seconds:7.1f} s", flush=True)
+            if result.failed and result.output:
+                print(result.output, flush=True)
 
     def do(self, name: str, what, *args) -> None:
         start = time.monotonic()
@@ -285,6 +288,14 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
         run.add("boot, tests that never ended", Result(0, len(names) - ran, report[-4000:]), time.monotonic() - start)
 
 
+def side_by_side(*lanes: List[Callable], run: Run, patterns: List[str]) -> None:
+    """Each lane's tests one after another, a lane beside the other: an emulated machine takes one of the host's CPUs."""
+    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        started = [pool.submit(lambda lane=lane: [tests(run, patterns) for tests in lane]) for lane in lanes]
+        for s in started:
+            s.result()
+
+
 def run(arch: str, quick: bool, patterns: List[str]) -> int:
     start = time.monotonic()
     result = Run(arch)
@@ -298,12 +309,8 @@ def run(arch: str, quick: bool, patterns: List[str]) -> int:
         model_tests(result, patterns)
     if not quick and arch == "riscv64":  # its faults are in what both machines share
         museum_tests(result, patterns)
-    if not quick:
-        guest_tests(result, patterns)
-        bench_tests(result, patterns)
-    boot_tests(result, patterns, quick)
-    if not quick:
-        suite_tests(result, patterns)
+    side_by_side(*([] if quick else [[guest_tests, bench_tests, suite_tests]]), [functools.partial(boot_tests, quick=quick)],
+                 run=result, patterns=patterns)
     say(f"{time.monotonic() - start:.0f} s in all")
     print(f"{result.passed} passed, {result.failed} failed", flush=True)
     if result.passed + result.failed == 0:

@@ -75,7 +75,9 @@ boot_high_pointer:
 
     .section .bss.stack, "aw", @nobits
     .balign 32768
-    .space BOOT_STACK_SIZE     /* never used: what is below looks like a guard to trap_entry */
+    .globl boot_stack_guard
+boot_stack_guard:              /* not mapped (mmu.c); its addresses tell trap_entry that it is a guard */
+    .space BOOT_STACK_SIZE
     .space BOOT_STACK_SIZE
     .globl boot_stack_top
 boot_stack_top:

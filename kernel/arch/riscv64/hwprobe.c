@@ -1,5 +1,6 @@
 /* System calls that only this machine has. */
 #include "machine.h"
+#include "proc/remote.h"
 #include "sys/syscall.h"
 #include "vm/uaccess.h"
 
@@ -57,7 +58,7 @@ SYSCALL(riscv_flush_icache)
         return -EINVAL;
     preempt_disable();
     arch_icache_sync_local();
-    arch_icache_sync_remote(cpus_online_mask() & ~(1ul << arch_this_cpu()->id));
+    remote_icache_sync(cpus_online_mask() & ~(1ul << arch_this_cpu()->id));
     preempt_enable();
     return 0;
 }

@@ -11,12 +11,13 @@ struct machine {
     paddr_t plic;            /* 0: none */
     u32 plic_context[MAX_CPUS]; /* of harts[i]'s S-mode external interrupt; UINT32_MAX: none */
     u32 plic_lines;
+    paddr_t pci_space;       /* of bus 0's configuration; 0: no PCI */
     paddr_t finisher, rtc;   /* test device that ends the emulator; goldfish real-time clock. 0: none */
     paddr_t fdt;
 };
 extern struct machine machine;
 
-extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[];
+extern char _kernel_start[], _text_end[], _rodata_end[], _kernel_end[], boot_stack_guard[];
 #define IMAGE_OFFSET 0xffffffff00000000ul /* linked minus physical */
 static inline paddr_t image_phys(const void *p)
 {
@@ -27,12 +28,13 @@ static inline paddr_t image_phys(const void *p)
 void platform_read(paddr_t fdt, u32 boot_hart);
 void __noreturn boot_fail(const char *why); /* says why on the firmware's console and stops */
 
+/* pci.c */
+struct fdt;
+void pci_read_tree(const struct fdt *t);
+
 /* mmu.c */
 void mmu_init(void);            /* final tables; boot hart */
 extern u64 kernel_satp;
-
-/* flush.c */
-void flush_serve(void); /* does what other harts have asked this one for; interrupts off */
 
 /* trap.c, plic.c, smp.c */
 void halt_if_asked(void);       /* stops this hart for good if another one panicked */

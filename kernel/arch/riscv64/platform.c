@@ -187,6 +187,18 @@ static paddr_t device(const struct fdt *t, const char *compatible, u32 *irq)
     return (paddr_t){base};
 }
 
+static void read_virtio(const struct fdt *t)
+{
+    struct virtio_place *p = platform.virtio;
+    fdt_node n = -1;
+
+    while (platform.virtio_count < ARRAY_SIZE(platform.virtio) && (n = fdt_find_compatible(t, n, "virtio,mmio")) >= 0)
+        if (fdt_reg(t, n, 0, &p->base.pa, &p->size) && fdt_prop_u32(t, n, "interrupts", &p->line)) {
+            p++;
+            platform.virtio_count++;
+        }
+}
+
 void platform_read(paddr_t fdt, u32 boot_hart)
 {
     struct fdt t;
@@ -202,6 +214,8 @@ void platform_read(paddr_t fdt, u32 boot_hart)
     platform.uart = device(&t, "ns16550a", &platform.uart_irq);
     machine.finisher = device(&t, "sifive,test0", NULL);
     machine.rtc = device(&t, "google,goldfish-rtc", NULL);
+    read_virtio(&t);
+    pci_read_tree(&t);
     model = fdt_prop_string(&t, fdt_root(&t), "model");
     strlcpy(platform.model, model ? model : "unknown", sizeof platform.model);
     reserve(fdt.pa, t.total_size);

@@ -1,5 +1,5 @@
-/* The platform-level interrupt controller (RISC-V PLIC specification 1.0): lines to handlers. */
-#include "lib/print.h"
+/* The platform-level interrupt controller (RISC-V PLIC specification 1.0). */
+#include "dev/irq.h"
 #include "machine.h"
 
 #define PRIORITY(line) ((line) * 4ul)
@@ -7,12 +7,8 @@
 #define THRESHOLD(context) (0x200000 + (context) * 0x1000ul)
 #define CLAIM(context) (THRESHOLD(context) + 4)
 #define PLIC_SIZE 0x600000
-#define LINES 96
+#define LINES_MAX 1024u
 
-static struct {
-    void (*fn)(void *);
-    void *arg;
-} handlers[LINES];
 static volatile u8 *plic;
 
 static volatile u32 *reg(u64 offset)
@@ -35,14 +31,18 @@ void plic_init_cpu(u32 cpu)
 }
 
 /* All lines go to the boot CPU: the handlers are short and wake threads elsewhere. */
-void arch_irq_register(unsigned line, void (*handler)(void *), void *arg)
+bool arch_irq_unmask(unsigned line)
 {
-    if (!plic || line == 0 || line >= LINES)
-        panic("interrupt line %u cannot be registered", line);
-    handlers[line].fn = handler;
-    handlers[line].arg = arg;
+    if (!plic || line == 0 || line >= LINES_MAX || (machine.plic_lines && line > machine.plic_lines))
+        return false;
     *reg(PRIORITY(line)) = 1;
     *reg(ENABLE(context_of(0)) + line / 32 * 4) |= 1u << line % 32;
+    return true;
+}
+
+void arch_irq_mask(unsigned line)
+{
+    *reg(ENABLE(context_of(0)) + line / 32 * 4) &= ~(1u << line % 32);
 }
 
 void plic_handle(void)
@@ -51,7 +51,6 @@ void plic_handle(void)
 
     if (line == 0)
         return;
-    if (line < LINES && handlers[line].fn)
-        handlers[line].fn(handlers[line].arg);
+    irq_dispatch(line);
     *reg(CLAIM(context)) = line;
 }

@@ -8,6 +8,8 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "protect.h"
+#include "vm/failnth.h"
 
 #define CAUSE_INTERRUPT (1ul << 63)
 enum interrupt { INTERRUPT_SOFTWARE = 1, INTERRUPT_TIMER = 5, INTERRUPT_EXTERNAL = 9 };
@@ -34,10 +36,11 @@ void trap_init_cpu(void)
 
 static void interrupt(u64 cause)
 {
+    alloc_exempt_begin();
     switch (cause & ~CAUSE_INTERRUPT) {
     case INTERRUPT_SOFTWARE:
         csr_clear(sip, 1ul << INTERRUPT_SOFTWARE);
-        flush_serve();
+        remote_serve();
         halt_if_asked();
         sched_ipi();
         break;
@@ -49,6 +52,7 @@ static void interrupt(u64 cause)
         plic_handle();
         break;
     }
+    alloc_exempt_end();
 }
 
 /* ---- floating point: loaded when first used after a switch ---- */
@@ -160,8 +164,11 @@ void trap_kernel(struct trapframe *tf)
         preempt_check();
         return;
     }
-    if (!user_copy_fault(tf, tf->scause >= FETCH_PAGE_FAULT && tf->sstatus & SSTATUS_SPIE, tf->stval, fault_access(tf->scause)))
-        panic_frame(tf, "%s in the kernel at %#lx, address %#lx", cause_name(tf->scause), tf->regs[0], tf->stval);
+    if (user_copy_fault(tf, tf->scause >= FETCH_PAGE_FAULT && tf->sstatus & SSTATUS_SPIE, tf->stval, fault_access(tf->scause)))
+        return;
+    panic_frame(tf, "%s in the kernel at %#lx, address %#lx: a %s %s", cause_name(tf->scause), tf->regs[0], tf->stval,
+                tf->scause == FETCH_PAGE_FAULT ? "fetch from" : tf->scause == STORE_PAGE_FAULT ? "store to" : "load from",
+                protect_name(tf->stval));
 }
 
 void trap_overflow(struct trapframe *tf)
@@ -190,4 +197,13 @@ void arch_frame_exec(struct trapframe *tf, const struct exec_start *start)
     tf->regs[REG_SP] = start->sp;
     tf->regs[REG_A0] = start->arg[0];
     tf->regs[REG_A0 + 1] = start->arg[1];
+}
+
+bool arch_trap_stack_of(vaddr_t va, vaddr_t *start, vaddr_t *end)
+{
+    const struct cpu *c = arch_this_cpu();
+
+    *start = (vaddr_t)c->overflow_stack;
+    *end = *start + sizeof c->overflow_stack;
+    return va >= *start && va < *end;
 }

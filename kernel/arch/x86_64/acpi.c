@@ -1,7 +1,8 @@
 /*
  * What is taken from ACPI's tables (specification 6.4): CPUs and interrupt
  * controllers (MADT, 5.2.12), and how the machine is turned off and reset (FADT,
- * 5.2.9). No interpreter: of the DSDT only the constant package _S5 is read.
+ * 5.2.9). No interpreter: of the DSDT only constants are read, the package _S5 and
+ * where virtio devices are (virtio.c).
  * Read through the early tables, which map the low 4 GiB.
  */
 #include "lib/string.h"
@@ -124,16 +125,24 @@ static void add_cpu(u32 apic_id, u32 flags)
         machine.apic_ids[machine.cpu_count++] = apic_id;
 }
 
+static void add_ioapic(u32 base, u32 first)
+{
+    if (machine.ioapic_count == ARRAY_SIZE(machine.ioapics))
+        return;
+    machine.ioapics[machine.ioapic_count].base = (paddr_t){base};
+    machine.ioapics[machine.ioapic_count++].first = first;
+}
+
 /* ISA lines are edge-triggered and active high unless this says otherwise. */
 static void override(const u8 *e)
 {
     u32 line = e[3], flags = e[8];
 
-    if (line >= ARRAY_SIZE(machine.isa))
+    if (line >= ISA_LINES)
         return;
-    machine.isa[line].line = word(e + 4);
-    machine.isa[line].low = (flags & 3) == 3;
-    machine.isa[line].level = (flags >> 2 & 3) == 3;
+    machine.lines[line].global = word(e + 4);
+    machine.lines[line].low = (flags & 3) == 3;
+    machine.lines[line].level = (flags >> 2 & 3) == 3;
 }
 
 static void read_madt(const struct header *h)
@@ -146,11 +155,8 @@ static void read_madt(const struct header *h)
         case 0: /* a local APIC */
             add_cpu(e[3], word(e + 4));
             break;
-        case 1: /* an I/O APIC; the first one has the ISA lines */
-            if (!machine.ioapic.pa) {
-                machine.ioapic = (paddr_t){word(e + 4)};
-                machine.ioapic_base = word(e + 8);
-            }
+        case 1: /* an I/O APIC */
+            add_ioapic(word(e + 4), word(e + 8));
             break;
         case 2:
             override(e);
@@ -196,10 +202,14 @@ static void read_fadt(const struct header *h)
 {
     const struct fadt *f = (const struct fadt *)h;
     bool wide = h->length >= offsetof(struct fadt, sleep_control), s5;
+    const struct header *dsdt;
 
     if (h->length < offsetof(struct fadt, reset))
         return;
-    s5 = read_s5(table_at(wide && f->x_dsdt ? f->x_dsdt : f->dsdt));
+    dsdt = table_at(wide && f->x_dsdt ? f->x_dsdt : f->dsdt);
+    s5 = read_s5(dsdt);
+    if (dsdt)
+        virtio_read_dsdt((const u8 *)dsdt + sizeof *dsdt, (const u8 *)dsdt + dsdt->length);
     if (s5 && !(f->flags & FADT_REDUCED)) {
         machine.pm1a_control = (u16)f->pm1a_control;
         machine.pm1b_control = (u16)f->pm1b_control;
@@ -220,13 +230,13 @@ void acpi_read(paddr_t rsdp)
 
     machine.apic_ids[0] = features.x2apic ? cpuid(0xb, 0).d : cpuid(1, 0).b >> 24;
     machine.cpu_count = 1;
-    for (u32 i = 0; i < ARRAY_SIZE(machine.isa); i++)
-        machine.isa[i].line = i;
+    for (machine.line_count = 0; machine.line_count < ISA_LINES; machine.line_count++)
+        machine.lines[machine.line_count].global = machine.line_count;
     if (madt) {
         read_madt(madt);
     } else {
         machine.lapic = (paddr_t){LAPIC_USUAL};
-        machine.ioapic = (paddr_t){IOAPIC_USUAL};
+        add_ioapic(IOAPIC_USUAL, 0);
     }
     if (fadt)
         read_fadt(fadt);

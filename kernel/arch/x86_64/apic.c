@@ -1,9 +1,12 @@
 /*
  * Interrupts: the local APIC of each CPU (SDM volume 3A, chapter 11), through
- * model-specific registers where there is an x2APIC, and the first I/O APIC
+ * model-specific registers where there is an x2APIC, and the I/O APICs
  * (82093AA data sheet). The old controllers are told to be silent.
+ *
+ * A line is an index into machine.lines; behind those, from MESSAGE_LINES on,
+ * are lines that no wire leads to: devices write their vectors to the local APIC
+ * themselves (SDM volume 3A, 11.11). Line n has the vector VECTOR_IRQ + n.
  */
-#include "lib/print.h"
 #include "machine.h"
 
 enum lapic_register {
@@ -26,13 +29,17 @@ enum lapic_register {
 #define IO_REDIRECTION(n) (0x10 + 2 * (n))
 #define IO_LOW_ACTIVE (1u << 13)
 #define IO_LEVEL (1u << 15)
-#define LINES 64u
+#define IO_MASKED (1u << 16)
+#define IO_VERSION 1u
+#define MESSAGE_LINES 64u
+#define MESSAGE_COUNT 96u
+#define MESSAGE_ADDRESS 0xfee00000u
+_Static_assert(ARRAY_SIZE(machine.lines) <= MESSAGE_LINES, "lines of wires come first");
+_Static_assert(VECTOR_IRQ + MESSAGE_LINES + MESSAGE_COUNT <= VECTOR_TIMER, "vectors");
 
-static struct {
-    void (*fn)(void *);
-    void *arg;
-} handlers[LINES];
-static volatile u32 *lapic, *ioapic;
+static volatile u32 *lapic, *ioapics[ARRAY_SIZE(machine.ioapics)];
+static unsigned messages; /* that have been given out */
+static bool prepared;
 
 static u32 apic_read(enum lapic_register r)
 {
@@ -124,14 +131,15 @@ static void silence_pics(void)
 
 void apic_init_cpu(void)
 {
-    bool first = !lapic && !ioapic;
+    bool first = !prepared;
 
     if (first) {
+        prepared = true;
         silence_pics();
         if (!features.x2apic)
             lapic = arch_map_device(machine.lapic, PAGE_SIZE);
-        if (machine.ioapic.pa)
-            ioapic = arch_map_device(machine.ioapic, PAGE_SIZE);
+        for (unsigned i = 0; i < machine.ioapic_count; i++)
+            ioapics[i] = arch_map_device(machine.ioapics[i].base, PAGE_SIZE);
     }
     wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE | (features.x2apic ? BASE_X2APIC : 0));
     apic_write(SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
@@ -142,29 +150,59 @@ void apic_init_cpu(void)
     apic_write(LVT_TIMER, VECTOR_TIMER);
 }
 
-static void ioapic_write(u32 r, u32 v)
+static u32 ioapic_read(volatile u32 *ioapic, u32 r)
+{
+    ioapic[0] = r;
+    return ioapic[4];
+}
+
+static void ioapic_write(volatile u32 *ioapic, u32 r, u32 v)
 {
     ioapic[0] = r;
     ioapic[4] = v;
 }
 
-/* A line of the ISA bus. All go to the boot CPU: the handlers are short and wake threads elsewhere. */
-void arch_irq_register(unsigned line, void (*handler)(void *), void *arg)
+/* The I/O APIC that has a line, and the line's pin there; NULL: none. */
+static volatile u32 *ioapic_of(unsigned line, u32 *pin)
 {
-    u32 pin;
-
-    if (!ioapic || line >= ARRAY_SIZE(machine.isa) || machine.isa[line].line - machine.ioapic_base >= LINES)
-        panic("interrupt line %u cannot be registered", line);
-    handlers[line].fn = handler;
-    handlers[line].arg = arg;
-    pin = machine.isa[line].line - machine.ioapic_base;
-    ioapic_write(IO_REDIRECTION(pin) + 1, machine.apic_ids[0] << 24);
-    ioapic_write(IO_REDIRECTION(pin), (VECTOR_IRQ + line) | (machine.isa[line].low ? IO_LOW_ACTIVE : 0) |
-                                          (machine.isa[line].level ? IO_LEVEL : 0));
+    for (unsigned i = 0; line < machine.line_count && i < machine.ioapic_count; i++) {
+        *pin = machine.lines[line].global - machine.ioapics[i].first;
+        if (*pin <= (ioapic_read(ioapics[i], IO_VERSION) >> 16 & 0xff))
+            return ioapics[i];
+    }
+    return NULL;
 }
 
-void irq_handle(unsigned line)
+/* All go to the boot CPU: the handlers are short and wake threads elsewhere. */
+bool arch_irq_unmask(unsigned line)
 {
-    if (line < LINES && handlers[line].fn)
-        handlers[line].fn(handlers[line].arg);
+    u32 pin;
+    volatile u32 *ioapic = ioapic_of(line, &pin);
+
+    if (!ioapic)
+        return line >= MESSAGE_LINES && line < MESSAGE_LINES + messages;
+    ioapic_write(ioapic, IO_REDIRECTION(pin) + 1, machine.apic_ids[0] << 24);
+    ioapic_write(ioapic, IO_REDIRECTION(pin), (VECTOR_IRQ + line) | (machine.lines[line].low ? IO_LOW_ACTIVE : 0) |
+                                                  (machine.lines[line].level ? IO_LEVEL : 0));
+    return true;
+}
+
+void arch_irq_mask(unsigned line)
+{
+    u32 pin;
+    volatile u32 *ioapic = ioapic_of(line, &pin);
+
+    if (ioapic)
+        ioapic_write(ioapic, IO_REDIRECTION(pin), IO_MASKED);
+}
+
+/* Physical destination, fixed delivery, edge (SDM volume 3A, 11.11.1 and 11.11.2). */
+bool arch_irq_message(unsigned *line, u64 *address, u32 *data)
+{
+    if (messages == MESSAGE_COUNT || machine.apic_ids[0] > 0xff)
+        return false;
+    *line = MESSAGE_LINES + messages++;
+    *address = MESSAGE_ADDRESS | machine.apic_ids[0] << 12;
+    *data = VECTOR_IRQ + *line;
+    return true;
 }

@@ -6,7 +6,8 @@
 #include "machine.h"
 
 enum ist { IST_DOUBLE_FAULT = 1, IST_NMI, IST_MACHINE_CHECK };
-#define IST_STACK 4096
+_Static_assert(IST_MACHINE_CHECK == TRAP_STACKS, "arch.h");
+const char *const trap_stack_name[TRAP_STACKS] = {"double faults", "NMIs", "machine checks"};
 
 struct gate { /* SDM volume 3A, figure 6-8 */
     u16 offset_low, selector;
@@ -22,7 +23,6 @@ struct table_pointer {
 static struct gate idt[256] __attribute__((aligned(16)));
 static u64 gdt[MAX_CPUS][GDT_ENTRIES] __attribute__((aligned(16)));
 static struct tss tss[MAX_CPUS] __attribute__((aligned(16)));
-static u8 ist_stacks[MAX_CPUS][2][IST_STACK] __attribute__((aligned(16)));
 struct features features;
 u32 arch_hwcap;
 static char isa[160];
@@ -86,7 +86,8 @@ void cpu_find_features(void)
     name_features();
     features = (struct features){.x2apic = base.c >> 21 & 1, .rdrand = base.c >> 30 & 1,
                                  .pages_1g = cpuid(0x80000001, 0).d >> 26 & 1, .smep = more.b >> 7 & 1,
-                                 .smap = more.b >> 20 & 1, .umip = more.c >> 2 & 1, .mce = base.d >> 7 & 1};
+                                 .smap = more.b >> 20 & 1, .umip = more.c >> 2 & 1, .mce = base.d >> 7 & 1,
+                                 .pcid = base.c >> 17 & 1, .invpcid = more.b >> 10 & 1};
     if (features.smap)
         patch_smap();
 }
@@ -136,9 +137,38 @@ static void init_control(void)
 {
     u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
 
-    cr4 |= (features.smep ? CR4_SMEP : 0) | (features.smap ? CR4_SMAP : 0) | (features.umip ? CR4_UMIP : 0) |
+    /* PCIDE may be set while the identifier in CR3 is 0 (SDM volume 3A, 4.10.1): it still is. */
+    cr4 |= (features.pcid ? CR4_PCIDE : 0) | (features.smep ? CR4_SMEP : 0) | (features.smap ? CR4_SMAP : 0) |
+           (features.umip ? CR4_UMIP : 0) |
            (features.mce ? CR4_MCE : 0);
     __asm__ volatile("mov %0, %%cr4" ::"r"(cr4) : "memory");
+}
+
+void cpu_set_trap_stacks(struct cpu *c)
+{
+    for (unsigned i = 0; i < TRAP_STACKS; i++)
+        tss[c->id].ist[i] = mmu_trap_stack_top(c->id, i);
+}
+
+int cpu_trap_stack_of(vaddr_t va)
+{
+    for (int i = 0; i < TRAP_STACKS; i++) {
+        vaddr_t top = mmu_trap_stack_top(arch_this_cpu()->id, (unsigned)i);
+        if (va < top && va >= top - 2 * TRAP_STACK_SIZE)
+            return i;
+    }
+    return -1;
+}
+
+bool arch_trap_stack_of(vaddr_t va, vaddr_t *start, vaddr_t *end)
+{
+    int i = cpu_trap_stack_of(va);
+
+    if (i < 0)
+        return false;
+    *end = mmu_trap_stack_top(arch_this_cpu()->id, (unsigned)i);
+    *start = *end - TRAP_STACK_SIZE;
+    return va >= *start;
 }
 
 void cpu_init(struct cpu *c)
@@ -149,9 +179,10 @@ void cpu_init(struct cpu *c)
         make_idt();
     t->io_map = sizeof *t;
     t->rsp0 = c->kernel_sp;
-    t->ist[IST_DOUBLE_FAULT - 1] = (u64)c->overflow_stack + sizeof c->overflow_stack;
-    t->ist[IST_NMI - 1] = (u64)ist_stacks[c->id][0] + IST_STACK;
-    t->ist[IST_MACHINE_CHECK - 1] = (u64)ist_stacks[c->id][1] + IST_STACK;
+    for (unsigned i = 0; i < TRAP_STACKS; i++) /* of the boot CPU, until there are tables: one for all three */
+        t->ist[i] = (u64)c->overflow_stack + sizeof c->overflow_stack;
+    if (c->id > 0)
+        cpu_set_trap_stacks(c);
     c->trap_scratch[1] = (u64)t;
     load_segments(c->id);
     init_syscall();

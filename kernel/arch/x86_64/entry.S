@@ -148,8 +148,10 @@ boot_gdt_pointer:
 
     .section .bss.stack, "aw", @nobits
     .balign KSTACK_BYTES
+    .globl boot_stack_guard, boot_stack_top
+boot_stack_guard:              /* not mapped (mmu.c) */
     .space KSTACK_BYTES
-    .globl boot_stack_top
+    .space KSTACK_BYTES
 boot_stack_top:
     .bss
     .balign 4096

@@ -143,6 +143,8 @@ void platform_read(paddr_t info, u32 magic)
         boot_fail("started neither as PVH says nor as Multiboot 2");
     if (platform.ram_count == 0)
         boot_fail("no memory");
+    virtio_read_bootargs();
+    pci_detect();
     platform.cpu_count = machine.cpu_count;
     platform.uart = (paddr_t){UART_PORT};
     platform.uart_irq = UART_LINE;

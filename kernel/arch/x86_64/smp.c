@@ -19,6 +19,7 @@ void machine_main(u64 info, u32 magic)
     platform_read((paddr_t){info}, magic);
     cpus[0].hw_id = machine.apic_ids[0];
     mmu_init();
+    cpu_set_trap_stacks(&cpus[0]);
     apic_init_cpu();
     clock_init();
     kmain();

@@ -4,10 +4,13 @@
  * layer, or the end.
  */
 #include "arch/fault.h"
+#include "dev/irq.h"
 #include "lib/print.h"
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "protect.h"
+#include "vm/failnth.h"
 
 enum exception {
     DIVIDE = 0,
@@ -47,16 +50,23 @@ static void interrupt(u64 vector)
 {
     if (vector == VECTOR_SPURIOUS)
         return;
+    if (vector < VECTOR_TIMER) { /* told after the handler: a line with a level would come again at once */
+        alloc_exempt_begin();
+        irq_dispatch((unsigned)vector - VECTOR_IRQ);
+        alloc_exempt_end();
+        apic_eoi();
+        return;
+    }
     apic_eoi(); /* interrupts stay off: the next one waits */
+    alloc_exempt_begin();
     if (vector == VECTOR_TIMER) {
         if (clock_timer_due())
             timer_interrupt();
     } else if (vector == VECTOR_IPI) {
-        flush_serve();
+        remote_serve();
         sched_ipi();
-    } else {
-        irq_handle((unsigned)vector - VECTOR_IRQ);
     }
+    alloc_exempt_end();
 }
 
 /* Interrupts off, lets one come, and waits for it: nothing comes between STI and HLT. */
@@ -214,17 +224,35 @@ void trap_kernel(struct trapframe *tf)
     }
     if (tf->trap == PAGE_FAULT)
         tf->address = read_cr2();
-    if (!copy_fault(tf))
-        panic_frame(tf, "%s in the kernel at %#lx, address %#lx", trap_name(tf->trap), tf->rip, tf->address);
+    if (copy_fault(tf))
+        return;
+    if (tf->trap != PAGE_FAULT)
+        panic_frame(tf, "%s in the kernel at %#lx", trap_name(tf->trap), tf->rip);
+    panic_frame(tf, "page fault in the kernel at %#lx, address %#lx: a %s %s", tf->rip, tf->address,
+                tf->error & PF_FETCH ? "fetch from" : tf->error & PF_WRITE ? "store to" : "load from", protect_name(tf->address));
+}
+
+static bool is_stack_guard(vaddr_t va)
+{
+    return (va >= KSTACK_AREA && va < DEVICE_AREA) ||
+           (va >= (vaddr_t)boot_stack_guard && va < (vaddr_t)boot_stack_guard + KSTACK_SIZE);
 }
 
 /* On a stack of its own; nothing may be assumed of locks or of interrupts. An overflown stack ends in a double fault. */
 void trap_ist(struct trapframe *tf)
 {
+    int own = -1;
+
     tf->address = read_cr2();
     if (tf->trap == NMI)
         halt_if_asked();
-    if (tf->trap == DOUBLE_FAULT && tf->address >= KSTACK_AREA && tf->address < DEVICE_AREA)
+    if (tf->trap == DOUBLE_FAULT)
+        own = cpu_trap_stack_of(tf->address);
+    else
+        protect_in_trap();
+    if (own >= 0)
+        panic_frame(tf, "overflow of the stack for %s at %#lx, stack pointer %#lx", trap_stack_name[own], tf->rip, tf->rsp);
+    if (tf->trap == DOUBLE_FAULT && is_stack_guard(tf->address))
         panic_frame(tf, "kernel stack overflow at %#lx, stack pointer %#lx", tf->rip, tf->rsp);
     panic_frame(tf, "%s at %#lx", trap_name(tf->trap), tf->rip);
 }

@@ -22,6 +22,7 @@
 #define DIRECT_MAP_SIZE (64ul << 30)
 #define KSTACK_AREA 0xffffffe000000000ul
 #define DEVICE_AREA 0xfffffff000000000ul
+#define ARCH_RETURN_CODE {0x82, 0x80} /* ret */
 #define KERNEL_BASE 0xffffffff80000000ul
 
 struct trapframe {
@@ -117,14 +118,20 @@ static inline bool arch_irq_enabled(void)
  * hardware; when it is taken it finds nothing to do. What other harts ask for is
  * done here, as interrupts may be off.
  */
-void flush_serve(void);
+void remote_serve(void);
 static inline void arch_cpu_relax(void)
 {
     bool on = arch_irq_save();
 
-    flush_serve();
+    remote_serve();
     __asm__ volatile("csrsi sip, 2\n\twfi" ::: "memory");
     arch_irq_restore(on);
+}
+
+/* Unprivileged specification 2.7: of a fence, i and o are the registers of devices, r and w memory. */
+static inline void arch_io_fence(void)
+{
+    __asm__ volatile("fence iorw, iorw" ::: "memory");
 }
 
 extern u64 arch_tick_ns; /* length of a tick of the time register, in units of 2^-32 ns */
@@ -208,6 +215,11 @@ static inline void tf_set_pc(struct trapframe *tf, vaddr_t pc)
 static inline vaddr_t tf_sp(const struct trapframe *tf)
 {
     return tf->regs[REG_SP];
+}
+
+static inline bool tf_from_user(const struct trapframe *tf)
+{
+    return !(tf->sstatus & SSTATUS_SPP);
 }
 
 /* A frame record lies below what s0 holds; a call has 4 bytes, or 2. */

@@ -24,7 +24,12 @@ extern u32 arch_hwcap;         /* CPUID.1:EDX, as Linux's AT_HWCAP */
 #define DIRECT_MAP 0xffff888000000000ul
 #define DIRECT_MAP_SIZE (512ul << 30)
 #define KSTACK_AREA 0xffffc90000000000ul
+#define TRAP_STACK_AREA 0xffffc98000000000ul /* stacks of traps that may come at any instruction, with guards */
+#define TRAP_STACK_SIZE 8192ul
+#define TRAP_STACKS 3 /* for each CPU */
 #define DEVICE_AREA 0xffffd00000000000ul
+#define ARCH_RETURN_CODE {0xc3} /* ret */
+#define ARCH_RAISE_OWN_STACK "int $2" /* comes as an NMI does, on a stack of its own */
 #define KERNEL_BASE 0xffffffff80000000ul
 
 /*
@@ -138,14 +143,33 @@ static inline void arch_irq_restore(bool on)
 }
 
 /* What other CPUs ask for is done here, as interrupts may be off. */
-void flush_serve(void);
+void remote_serve(void);
 static inline void arch_cpu_relax(void)
 {
     bool on = arch_irq_save();
 
-    flush_serve();
+    remote_serve();
     __asm__ volatile("pause" ::: "memory");
     arch_irq_restore(on);
+}
+
+/* SDM volume 3A, 8.2.5: of loads and stores of all kinds of memory. */
+static inline void arch_io_fence(void)
+{
+    __asm__ volatile("mfence" ::: "memory");
+}
+
+static inline u32 inl(u16 port)
+{
+    u32 v;
+
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+    return v;
+}
+
+static inline void outl(u16 port, u32 v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port) : "memory");
 }
 
 /* Time is counted from the TSC's 0: the machine's start. The vDSO does the same. */
@@ -253,6 +277,11 @@ static inline vaddr_t tf_sp(const struct trapframe *tf)
 /* A frame record lies where rbp points; calls are of several lengths. */
 #define FRAME_RECORD 0
 #define CALL_SIZE 1
+
+static inline bool tf_from_user(const struct trapframe *tf)
+{
+    return tf->cs & 3;
+}
 
 static inline vaddr_t tf_fp(const struct trapframe *tf)
 {

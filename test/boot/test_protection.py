@@ -1,0 +1,74 @@
+"""
+Protection, by trying: each thing that must not be possible is done, and must end in a panic that says what it was, or
+for a program in a signal. kernel/protect.c has the kernel's own attempts (fault_test, debug builds).
+"""
+import os
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from guest import ARCH, run  # noqa: E402
+
+# What is tried, what the panic says of it, and who must be in the backtrace.
+FAULTS = {
+    "write-text": ("a store to the kernel's code", "boot_thread"),
+    "write-text-alias": ("a store to the direct map", "boot_thread"),
+    "write-rodata": ("a store to the kernel's constants", "boot_thread"),
+    "write-rodata-alias": ("a store to the direct map", "boot_thread"),
+    "exec-rodata": ("a fetch from the kernel's constants", "boot_thread"),
+    "exec-data": ("a fetch from the kernel's data", "boot_thread"),
+    "exec-heap": ("a fetch from the direct map", "boot_thread"),
+    "exec-stack": ("a fetch from a kernel stack", "boot_thread"),
+    "exec-text-alias": ("a fetch from the direct map", "boot_thread"),
+    "exec-user": ("a fetch from user memory", "boot_thread"),
+    "read-user": ("a load from user memory", "boot_thread"),
+    "write-user": ("a store to user memory", "boot_thread"),
+    "null-read": ("a load from the null page", "boot_thread"),
+    "null-write": ("a store to the null page", "boot_thread"),
+    "null-exec": ("a fetch from the null page", "boot_thread"),
+    "wild-read": ("a load from an address where nothing is" if ARCH == "riscv64" else "general protection fault in the kernel",
+                  "boot_thread"),
+    "stack-overflow": ("kernel stack overflow", "overflow"),
+    "stack-guard": ("a store to the guard of a kernel stack", "boot_thread"),
+    "stack-end": ("a store to the guard of a kernel stack", "boot_thread"),
+    "boot-stack-overflow": ("kernel stack overflow", "overflow"),
+}
+if ARCH == "x86_64":
+    FAULTS["trap-stack-overflow"] = ("overflow of the stack for NMIs", "overflow")
+
+
+def panic_report(text):
+    """The lines of the report, from the panic on; no second panic may have cut it short."""
+    assert text.count("KERNEL PANIC") == 1, text[-4000:]
+    report = text[text.index("KERNEL PANIC"):]
+    registers = [n for n in re.findall(r"\b(?:pc|ra|sp|s11|rip|rsp|r15) +[0-9a-f]{16}", report)]
+    assert len(registers) == (4 if ARCH == "riscv64" else 3), report
+    return report
+
+
+def check_fault(name, cpus):
+    status, _, err = run("true", options=["--debug", "--mem", "64M", "--cpus", cpus, "--append", f"fault_test={name}"])
+    what, where = FAULTS[name]
+    report = panic_report(err)
+    assert status == 70, (status, err[-4000:])
+    assert what in report.splitlines()[0], report
+    trace = report[report.index("backtrace:"):].splitlines()[1:]
+    assert len(trace) >= 3 and any(re.search(rf" {where}\b", line) for line in trace), report
+
+
+@pytest.mark.parametrize("name", list(FAULTS))
+def test_the_kernel_against_itself(name):
+    check_fault(name, "1")
+
+
+@pytest.mark.parametrize("name", ["write-text", "exec-user", "stack-overflow"])
+def test_the_same_on_four_cpus(name):
+    check_fault(name, "4")
+
+
+def test_every_mapping_is_looked_at():
+    status, out, err = run("true", options=["--debug", "-v"])
+    found = re.search(r"protection: (\d+) kernel mappings are as they must be", err)
+    assert (status, out) == (0, b"") and found and int(found.group(1)) > 500, err[-4000:]
