@@ -148,7 +148,7 @@ $(GUEST_TESTS): build/$(ARCH)/guest/%: %.c $(wildcard test/guest/*.h) Makefile |
 
 # Programs that the boot tests run in the guest.
 BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildcard test/boot/programs/*.c))
-build/$(ARCH)/boot/%: test/boot/programs/%.c Makefile | $(COMPILER_SEEN)
+build/$(ARCH)/boot/%: test/boot/programs/%.c $(wildcard test/boot/programs/*.h) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
@@ -182,6 +182,7 @@ build/$(ARCH)/suites/runner: test/suites/runner.c Makefile | $(COMPILER_SEEN)
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O2 -Wall -Wextra $(WERROR) -static -s $< -o $@
 $(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_calls)))
+$(foreach v,riscv64 x86_64,$(eval $(call vm_variant,$(v),$(v),$(HOST_SANITIZE),test_vm_catalogue)))
 
 # `make vm-coverage`: which lines and branches of kernel/vm the model's test reaches (needs gcovr).
 $(eval $(call vm_variant,riscv64-coverage,riscv64,--coverage -O0 -DPT_BITS=3,test_vm))
@@ -207,10 +208,10 @@ fuzz: build/host-vm/fuzz_vm
 
 # The same without sanitizers, for the museum of planted faults: tools/cowslip/museum.py compiles what a fault changes.
 VM_FAST_TESTS := build/host-vm/riscv64-small-fast/test_vm build/host-vm/x86_64-small-fast/test_vm \
-	$(foreach v,riscv64-fast x86_64-fast,build/host-vm/$(v)/test_vm build/host-vm/$(v)/test_vm_calls)
+	$(foreach v,riscv64-fast x86_64-fast,build/host-vm/$(v)/test_vm build/host-vm/$(v)/test_vm_calls build/host-vm/$(v)/test_vm_catalogue)
 $(eval $(call vm_variant,riscv64-small-fast,riscv64,-O1 -DPT_BITS=$(VM_SMALL_riscv64),test_vm))
 $(eval $(call vm_variant,x86_64-small-fast,x86_64,-O1 -DPT_BITS=$(VM_SMALL_x86_64),test_vm))
-$(foreach v,riscv64 x86_64,$(foreach t,test_vm test_vm_calls,$(eval $(call vm_variant,$(v)-fast,$(v),-O1,$(t)))))
+$(foreach v,riscv64 x86_64,$(foreach t,test_vm test_vm_calls test_vm_catalogue,$(eval $(call vm_variant,$(v)-fast,$(v),-O1,$(t)))))
 .PHONY: museum museum-programs vm-flags proof
 museum-programs: $(VM_FAST_TESTS) $(foreach v,riscv64 x86_64,build/host-vm/$(v)-threads/test_vm_threads)
 vm-flags:

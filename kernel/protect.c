@@ -166,6 +166,20 @@ static void null_exec(void) { jump(0); }
 static void wild_read(void) { load(0x8000000000000000ul); }
 static void stack_overflow(void) { overflow(0); }
 static void boot_stack_overflow(void) { overflow(0); } /* early: the boot CPU is on its first stack */
+static struct spinlock inner = SPINLOCK_INIT("fault_test, inner", RANK_SIGNAL), outer = SPINLOCK_INIT("fault_test, outer", RANK_PROC);
+
+static void locks_in_reverse(void)
+{
+    spin_lock(&inner);
+    spin_lock(&outer);
+}
+
+static void lock_twice(void)
+{
+    spin_lock(&outer);
+    spin_lock(&outer);
+}
+
 static void stack_guard(void) { store(current->kstack - 1); }
 static void stack_end(void) { store(current->kstack + KSTACK_SIZE); }
 
@@ -213,6 +227,8 @@ static const struct {
     {"stack-overflow", stack_overflow},
     {"stack-guard", stack_guard},
     {"stack-end", stack_end},
+    {"locks-in-reverse", locks_in_reverse},
+    {"lock-twice", lock_twice},
     {"boot-stack-overflow", boot_stack_overflow},
 #ifdef ARCH_RAISE_OWN_STACK
     {"trap-stack-overflow", trap_stack_overflow},

@@ -92,15 +92,27 @@ static u32 number_alloc_locked(void)
     return id;
 }
 
+/* RLIMIT_NPROC: may p's real user have another process or thread? User 0 may. Counts only if the limit might be met. */
+static bool user_is_full_locked(const struct process *p)
+{
+    u64 limit = p->rlimit[RLIMIT_NPROC].cur, n = 0;
+    const struct process *q;
+
+    if (p->cred.uid == 0 || MAX(process_total, thread_total) < limit)
+        return false;
+    list_for_each(q, &all, all_link)
+        if (q->cred.uid == p->cred.uid)
+            n += MAX(q->thread_count, 1u); /* who has ended counts until somebody has waited for it */
+    return n >= limit;
+}
+
 /* ---- joining and leaving ---- */
 
 int process_add_thread(struct process *p, struct thread *t, bool new_process)
 {
-    u64 own_limit = p->rlimit[RLIMIT_NPROC].cur;
-
     spin_lock(&process_lock);
     if (process_total + (thread_total > process_total ? thread_total - process_total : 0) >= process_limit ||
-        process_total >= own_limit || (!new_process && p->group_exiting)) {
+        user_is_full_locked(p) || (!new_process && p->group_exiting)) {
         spin_unlock(&process_lock);
         return -EAGAIN;
     }

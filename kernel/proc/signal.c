@@ -14,7 +14,7 @@
 #define STOP_SIGNALS (SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
 #define IGNORED_BY_DEFAULT (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))
 #define FIRST_REALTIME 32
-#define QUEUED_MAX 4096u /* real-time signals that may wait for one process */
+#define QUEUED_MAX 4096ul /* real-time signals that may wait for one process, or one thread, whatever RLIMIT_SIGPENDING */
 
 struct queued_signal {
     struct list link;
@@ -144,13 +144,15 @@ static unsigned queue_length(const struct signal_queue *q)
     return n;
 }
 
-static int queue_add(struct signal_queue *q, int signo, const struct siginfo *info)
+/* p: whose queue it is, or one of whose threads. */
+static int queue_add(struct process *p, struct signal_queue *q, int signo, const struct siginfo *info)
 {
+    u64 most = info && info->from_timer ? QUEUED_MAX : MIN(QUEUED_MAX, p->rlimit[RLIMIT_SIGPENDING].cur);
     struct queued_signal *s;
 
     if (signo < FIRST_REALTIME && (q->mask & SIG_BIT(signo)) && !(info && info->from_timer))
         return 0;
-    s = signo < FIRST_REALTIME || queue_length(q) < QUEUED_MAX ? kmem_zalloc(sizeof *s) : NULL;
+    s = signo < FIRST_REALTIME || queue_length(q) < most ? kmem_zalloc(sizeof *s) : NULL;
     if (!s && (signo >= FIRST_REALTIME || (info && info->from_timer)))
         return -EAGAIN;
     if (s) { /* else only the fact is known */
@@ -289,7 +291,7 @@ static int send_locked(struct process *p, struct thread *t, int signo, const str
     if (p->state == PROCESS_ALIVE && !p->group_exiting) {
         *resumed = job_control_locked(p, signo);
         if (!unwanted_locked(p, t, signo)) {
-            err = queue_add(t ? &t->pending : &p->pending, signo, info);
+            err = queue_add(p, t ? &t->pending : &p->pending, signo, info);
             if (t)
                 prod_locked(t);
             else
@@ -423,7 +425,7 @@ void signal_fault(int signo, int code, vaddr_t addr)
         current->sigmask &= ~SIG_BIT(signo);
     }
     spin_unlock(&p->actions->lock);
-    (void)queue_add(&current->pending, signo, &info);
+    (void)queue_add(p, &current->pending, signo, &info);
     atomic_store(&current->need_signal, true);
     spin_unlock(&p->siglock);
 }

@@ -31,6 +31,12 @@ struct fault {
 
 /* ---- classify ---- */
 
+/* The program's stack has its place below it from exec on; what else grows may become as large. */
+static bool stack_limit_permits(const struct vmspace *vm, const struct region *stack, vaddr_t start)
+{
+    return stack->flags & VM_STACK ? start >= vm->stack_limit : stack->end - start <= vm->stack_size;
+}
+
 /* Grows the stack region so that it covers va. NULL: not allowed, or no memory. */
 static const struct region *stack_grow(struct vmspace *vm, const struct region *stack, vaddr_t va)
 {
@@ -38,7 +44,7 @@ static const struct region *stack_grow(struct vmspace *vm, const struct region *
     const struct region *below = region_find_before(vm->regions, stack->start);
     struct region_node *grown;
 
-    if (start < vm->stack_limit || (below && below->end + STACK_GUARD > start))
+    if (!stack_limit_permits(vm, stack, start) || (below && below->end + STACK_GUARD > start))
         return NULL;
     if ((stack->flags & VM_LOCKED) && !vm_lock_permits(vm, stack->start - start))
         return NULL;

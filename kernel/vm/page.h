@@ -18,6 +18,7 @@
 #include "arch/arch.h"
 #include "lib/list.h"
 #include "lib/lock.h"
+#include "lib/print.h"
 #include "lib/types.h"
 #include "vm/failnth.h"
 
@@ -83,6 +84,7 @@ void page_free_table(struct page *p);
 
 static inline void page_get(struct page *p)
 {
+    DEBUG_ASSERT(atomic_load_explicit(&p->refs, memory_order_relaxed) < UINT32_MAX);
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 }
 /* Drops a reference; true if it was the last (the caller frees, after the flush). */

@@ -148,7 +148,7 @@ def test_proc():
         assert word in text, text
 
 
-def test_who_finds_no_page_dies_alone():
+def test_b6_who_finds_no_page_dies_alone():
     status, out, err = run("oom", "4", options=["--mem", "256M", *program("oom")], limit=120)
     assert status == 0 and b"4 rounds, all bytes whole" in out, (out, err[-2000:])
 

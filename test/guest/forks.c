@@ -107,7 +107,7 @@ static void zombies_own_nothing(int n)
     }
     for (int i = 0; i < n; i++)
         good += waitpid(pid[i], &status, 0) == pid[i] && status == 0;
-    ok(good == n, "%d of %d children found the memory that zombies had", good, n);
+    ok(good == n, "B6 %d of %d children found the memory that zombies had", good, n);
 }
 
 static void vforked(void)

@@ -180,7 +180,7 @@ static void test_execute_syncs_code(void **state)
 }
 
 /* On one CPU each change is followed by the flush that it needs: no access faults twice, however firm the TLB is. */
-static void test_no_fault_comes_twice(void **state)
+static void a10_no_fault_comes_twice(void **state)
 {
     u64 before = vm_counter_read(VMC_fault_spurious);
     struct vmspace *child;
@@ -250,7 +250,7 @@ static void test_munmap_of_many_pages(void **state)
 
 #if PT_BITS == 9
 /* More references than 16 bits hold, of one page. */
-static void test_many_references(void **state)
+static void a11_many_references(void **state)
 {
     u64 n = 70000, before = page_refs(page_zero);
 
@@ -345,6 +345,19 @@ static void test_stack_grows(void **state)
     store(top - 1700 * PAGE_SIZE, 1);
     vm->as_limit = 0;
     assert_int_equal(host_store(top - 1701 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
+}
+
+/* A mapping that grows and is not the program's stack: as far as its size may be, wherever it lies. */
+static void test_another_stack_grows(void **state)
+{
+    vaddr_t top = 1ul << 30;
+
+    (void)state;
+    map(top - 4 * PAGE_SIZE, 4, RW, MAP_FIXED_ | MAP_GROWSDOWN_);
+    vm->stack_limit = top;
+    vm->stack_size = 100 * PAGE_SIZE;
+    store(top - 100 * PAGE_SIZE, 1);
+    assert_int_equal(host_store(top - 101 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
 }
 
 /* Large mappings are kept away from the topmost GiB. */
@@ -585,14 +598,14 @@ int main(void)
         TEST(test_mmap_places),  TEST(test_above_the_top), TEST(test_populate),
         TEST(test_munmap),       TEST(test_mprotect),      TEST(test_brk),
         TEST(test_execute_takes_write_away), TEST(test_execute_syncs_code),
-        TEST(test_no_fault_comes_twice), TEST(test_munmap_of_many_pages),
+        TEST(a10_no_fault_comes_twice), TEST(test_munmap_of_many_pages),
         TEST(test_mprotect_of_what_is_not_there),
         TEST(test_mremap),       TEST(test_mremap_refuses), TEST(test_looking_from_outside),
         TEST(test_left_out_of_fork),
         TEST(test_discard),      TEST(test_objects),       TEST(test_anonymous_shared),
         TEST(test_strict_promises), TEST(test_kmem),       TEST(test_pages),
 #if PT_BITS == 9
-        TEST(test_stack_grows),  TEST(test_large_mappings), TEST(test_many_references),
+        TEST(test_stack_grows),  TEST(test_another_stack_grows), TEST(test_large_mappings), TEST(a11_many_references),
 #endif
     };
 

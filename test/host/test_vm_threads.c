@@ -10,6 +10,9 @@
  * in the parent, and a child must hold what every count was at some moment of
  * the fork.
  *
+ * a8: two threads fork one address space again and again and store and exit in the children, which copies and drops
+ * shared tables, while two others walk through the tables of whatever children there are.
+ *
  * Usage: test_vm_threads [--seed N] [--steps N]
  */
 #include <setjmp.h>
@@ -239,9 +242,91 @@ static void one_process_together(void **state)
     vm_check_all("the end");
 }
 
+/* ---- a8: walks against copies and exits ---- */
+
+static struct vmspace *shown[CPUS]; /* what each forking thread lets the others look at; exchange.lock */
+static _Atomic u64 pages_seen;
+
+static void show(struct vmspace *vm)
+{
+    struct vmspace *old;
+
+    pthread_mutex_lock(&exchange.lock);
+    old = shown[host_cpu];
+    shown[host_cpu] = vm;
+    pthread_mutex_unlock(&exchange.lock);
+    if (old)
+        vmspace_put(old); /* the last reference may be a looker's */
+}
+
+static void fork_unshare_exit(void)
+{
+    struct vmspace *child = vmspace_fork(common);
+
+    if (!child)
+        panic("no memory for a child");
+    vmspace_get(child);
+    show(child);
+    host_run(child);
+    for (unsigned n = 0; n < 8; n++) {
+        unsigned i = (unsigned)host_random(PAGES);
+        if (host_store(va_of(i), i + 1) != FAULT_DONE)
+            panic("a store fails");
+    }
+    host_run(NULL);
+    vmspace_put(child);
+}
+
+static void walk_one(void)
+{
+    struct vmspace *vm = NULL;
+    unsigned i = (unsigned)host_random(PAGES);
+    u64 value = 0;
+
+    pthread_mutex_lock(&exchange.lock);
+    vm = shown[host_random(2)];
+    if (vm)
+        vmspace_get(vm);
+    pthread_mutex_unlock(&exchange.lock);
+    if (!vm)
+        return;
+    if (!vm_page_look(vm, va_of(i)).present || vm_read_remote(vm, va_of(i), &value, sizeof value) != sizeof value || value != i + 1)
+        panic("page %u has %lu", i, value);
+    if (vm_resident(vm, va_of(0), va_of(PAGES)) != PAGES)
+        panic("pages are not there");
+    pages_seen++;
+    vmspace_put(vm);
+}
+
+static void *a8(void *arg)
+{
+    host_cpu = (unsigned)(u64)arg;
+    host_seed(seed * 300 + host_cpu);
+    for (u64 n = 0; n < steps / 100; n++)
+        host_cpu < 2 ? fork_unshare_exit() : walk_one();
+    if (host_cpu < 2)
+        show(NULL);
+    return NULL;
+}
+
+static void a8_walk_against_unshare_and_exit(void **state)
+{
+    (void)state;
+    common = space();
+    host_run(common);
+    for (unsigned i = 0; i < PAGES; i++)
+        assert_int_equal(host_store(va_of(i), i + 1), FAULT_DONE);
+    host_run(NULL);
+    run(a8);
+    vmspace_put(common);
+    vm_check_all("the end");
+    assert_true(pages_seen > 0);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(processes_apart), cmocka_unit_test(one_process_together)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(processes_apart), cmocka_unit_test(one_process_together),
+                                       cmocka_unit_test(a8_walk_against_unshare_and_exit)};
 
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--seed"))

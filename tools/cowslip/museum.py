@@ -82,6 +82,7 @@ for m in ("riscv64", "x86_64"):
     RUNS[f"{m}-long"] = HostRun(f"{m}-small-fast", m, SMALL[m], "test_vm", "--seed 2 --steps 300000")
     RUNS[f"{m}-full"] = HostRun(f"{m}-fast", m, "-O1", "test_vm", "--seed 21 --steps 20000")
     RUNS[f"{m}-calls"] = HostRun(f"{m}-fast", m, "-O1", "test_vm_calls", "")
+    RUNS[f"{m}-catalogue"] = HostRun(f"{m}-fast", m, "-O1", "test_vm_catalogue", "")
     RUNS[f"{m}-eager"] = HostRun(f"{m}-small-fast", m, SMALL[m], "test_vm", "--seed 42 --steps 100000 --fork eager")
     RUNS[f"{m}-strict"] = HostRun(f"{m}-small-fast", m, SMALL[m], "test_vm", "--seed 41 --steps 100000 --overcommit 2")
     RUNS[f"{m}-threads"] = HostRun(f"{m}-threads", m, f"-fsanitize=thread {SMALL[m][4:]}", "test_vm_threads",

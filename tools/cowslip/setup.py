@@ -59,10 +59,13 @@ TEST = BENCH + [
     Package("python3-pytest", exists("/usr/lib/python3/dist-packages/pytest"), "runs the boot tests"),
     Package("python3-pexpect", exists("/usr/lib/python3/dist-packages/pexpect"), "types at the guest in the boot tests"),
 ]
-CD = "makes the CD"
+CD, BOCHS = "makes the CD", "a PC whose CPU has what QEMU's has not"
 TEST_MACHINE = {
     "x86_64": [Package("grub-pc-bin", exists("/usr/lib/grub/i386-pc"), CD), Package("grub-common", command("grub-mkrescue"), CD),
-               Package("xorriso", command("xorriso"), CD), Package("mtools", command("mformat"), CD)],
+               Package("xorriso", command("xorriso"), CD), Package("mtools", command("mformat"), CD),
+               Package("bochs", command("bochs"), BOCHS), Package("bochsbios", exists("/usr/share/bochs/BIOS-bochs-latest"), BOCHS),
+               Package("vgabios", exists("/usr/share/bochs/VGABIOS-lgpl-latest"), BOCHS),
+               Package("bochs-term", lambda: any(Path("/usr/lib").glob("*/bochs/plugins/libbx_term_gui.so")), BOCHS)],
 }
 GDB = [Package("gdb-multiarch", command("gdb-multiarch"), "debugs the kernel")]
 

@@ -19,7 +19,7 @@ from .common import BUILD, TOP, Progress, Stop, say
 
 GUEST_LIMIT = 300  # seconds for all guest tests in one boot
 BOOT_LIMIT = 1500  # seconds for all boot tests
-NOT_EMULATED = {"machine"}  # guest tests of what the user emulator, which is the oracle, has not: traps as they are
+NOT_EMULATED = {"machine", "limits"}  # guest tests of what the user emulator, which is the oracle, has not: traps and limits as they are
 QUICK_BOOT = "test_first_light[options0]"
 
 
@@ -128,10 +128,10 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
     """Two at a time: these are what takes longest."""
     runs = [(cmocka, f"{v}/test_vm", ["--seed", str(seed), "--steps", str(steps), *more])
             for v, seeds, steps, more in VM_RUNS for seed in seeds]
-    runs += [(cmocka, f"{v}/test_vm_calls", []) for v in ("riscv64", "x86_64")]
+    runs += [(cmocka, f"{v}/test_vm_{t}", []) for v in ("riscv64", "x86_64") for t in ("calls", "catalogue")]
     runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "300000"]) for v, seed in VM_THREADS]
     runs += [(planted, f"{v}/test_vm", ["--plant", plant]) for v, plant in VM_PLANTS]
-    named = [(" ".join(["host/vm", program.split("/")[0], *(["calls"] if program.endswith("calls") else options)]), how, program, options)
+    named = [(" ".join(["host/vm", program.split("/")[0], *(options or [program.rpartition("_")[2]])]), how, program, options)
              for how, program, options in runs]
     named = [n for n in named if wanted(n[0], patterns)]
     if not named:

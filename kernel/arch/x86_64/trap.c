@@ -9,6 +9,7 @@
 #include "machine.h"
 #include "proc/personality.h"
 #include "proc/process.h"
+#include "proc/remote.h"
 #include "protect.h"
 #include "vm/failnth.h"
 

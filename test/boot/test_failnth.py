@@ -1,0 +1,66 @@
+"""Every allocation of every call and every kind of fault made to fail, and what comes of it (test/boot/programs/failnth.c)."""
+import os
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from guest import ARCH, TOP, run  # noqa: E402
+
+# Where the kernel allocates and no failure can be planted: file, function, why.
+NEVER = {
+    ("kernel/proc/thread.c", "thread_init"): "boot, without a process",
+    ("kernel/proc/init.c", "make"): "boot: the first process",
+    ("kernel/proc/exec.c", "process_exec_kernel"): "the first process's program, which nobody can have planted anything for",
+    ("kernel/fs/context.c", "fs_context_create"): "the first process; the others have copies",
+    ("kernel/fs/table.c", "file_table_create"): "the first process; the others have copies",
+    ("kernel/fs/procfs.c", "procfs_create"): "boot: the one superblock of all mounts of /proc",
+    ("kernel/fs/initramfs.c", "initramfs_unpack"): "boot",
+    ("kernel/fs/initramfs.c", "make_symlink"): "boot",
+    ("kernel/vm/check.c", "vm_check_init"): "boot",
+}
+XV6 = {
+    ("kernel/proc/elf.c", "elf_load_copied"): "xv6's programs are RISC-V's",
+    ("kernel/proc/elf.c", "elf_begins_at_zero"): "xv6's programs are RISC-V's",
+    ("kernel/sys/xv6.c", "exec"): "xv6's programs are RISC-V's",
+    ("kernel/sys/xv6.c", "path_read"): "xv6's programs are RISC-V's",
+    ("kernel/sys/xv6.c", "push_args"): "xv6's programs are RISC-V's",
+}
+SITE = re.compile(r"^ *(\d+) +(\d+) +(\d+) (\S+):(\d+) (\w+) (\w+)$", re.M)
+
+
+def sites(text):
+    """(file, function, line, what): calls, exempt, failed."""
+    return {(m[4], m[6], m[5], m[7]): (int(m[1]), int(m[2]), int(m[3])) for m in SITE.finditer(text)}
+
+
+def fail_all(cpus, *words, append=()):
+    adds = ["--add", f"build/{ARCH}/boot/failnth:/bin/failnth", "--packages", "bash"]
+    if ARCH == "riscv64":
+        adds += ["--add", f"{TOP / 'build' / ARCH / 'xv6' / '_each'}:/bin/xv6-each"]
+    status, out, err = run("failnth", *words, limit=400, options=["--debug", "--mem", "64M", "--cpus", cpus, *append, *adds])
+    text = out.decode(errors="replace")
+    assert status == 0 and "\n0 not ok\n" in text, (text[-6000:], err[-3000:])
+    return text
+
+
+def test_every_allocation_fails():
+    """One CPU: each k. The table and the sites are what this prints with `-s`."""
+    text = fail_all("1")
+    print(text)
+    never = {**NEVER, **({} if ARCH == "riscv64" else XV6)}
+    found = sites(text)
+    unhit = {(site[0], site[1]) for site, (_, _, failed) in found.items() if failed == 0}
+    assert len(found) > 80, text[-3000:]
+    assert unhit - set(never) == set(), "sites that no failure was planted at, and nobody says why"
+    assert set(never) - unhit == set(), "reasons for sites that are hit, or no longer there"
+    in_interrupts = [exempt for site, (_, exempt, _) in found.items() if site[1] == "queue_add"]
+    assert in_interrupts and in_interrupts[0] > 0
+
+
+@pytest.mark.parametrize("boot", ["", "vm.fork=eager", "vm.overcommit=2"])
+def test_allocations_fail_beside_other_cpus(boot):
+    """Four CPUs, and the other ways to fork and to promise memory: each fifth k, beyond the first few."""
+    text = fail_all("4", "-t", "5", append=["--append", boot] if boot else [])
+    assert len(sites(text)) > 80
