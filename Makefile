@@ -146,12 +146,12 @@ $(GUEST_TESTS): build/$(ARCH)/guest/%: %.c $(wildcard test/guest/*.h) Makefile |
 	@echo "  UCC     $<"
 	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
 
-# Programs that the boot tests run in the guest.
+# Programs that the boot tests run in the guest: NAME.c, and the parts in NAME/ if there is that folder.
 BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildcard test/boot/programs/*.c))
-build/$(ARCH)/boot/%: test/boot/programs/%.c $(wildcard test/boot/programs/*.h) Makefile | $(COMPILER_SEEN)
+build/$(ARCH)/boot/%: test/boot/programs/%.c $(wildcard test/boot/programs/*.h test/boot/programs/*/*.[ch]) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
-	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< -o $@
+	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< $(wildcard test/boot/programs/$*/*.c) -o $@
 
 # What measures, in the guest and elsewhere: plain C, static.
 BENCH_PROGRAMS := $(patsubst bench/%.c,build/$(ARCH)/bench/%,$(wildcard bench/*.c))

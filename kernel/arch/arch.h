@@ -99,6 +99,8 @@ static inline void arch_io_fence(void);
 /* Registers of a byte each that may lie in a space of their own: device_regs is what they are found by. */
 static inline u8 arch_reg_read(device_regs r, unsigned i);
 static inline void arch_reg_write(device_regs r, unsigned i, u8 v);
+#else
+void arch_io_fence(void);
 #endif
 /* Maps and unmaps one kernel stack page in the stack area (guard pages are the ones left out); page tables for the
  * whole area exist from boot. */
@@ -189,7 +191,8 @@ extern struct platform platform; /* filled before kmain() */
 void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; waits until the console is drained */
 void arch_reboot(void) __noreturn;
 /* Interrupt lines, for dev/irq.c: while one is not masked, an interrupt calls irq_dispatch(line) on the boot CPU with
- * interrupts off. unmask: at boot, by one thread; false: there is no such line. mask: at once; messages (below) go on. */
+ * interrupts off. Both: on the boot CPU, with interrupts off. unmask: false: there is no such line. mask: messages (below)
+ * go on. */
 bool arch_irq_unmask(unsigned line) __must_check;
 void arch_irq_mask(unsigned line);
 /* A line of its own for a device that interrupts by a store: of *data (32 bits) to *address. False: none is left, or this

@@ -26,13 +26,17 @@ static struct {
 bool irq_register(unsigned line, bool (*fn)(void *arg), void *arg)
 {
     struct handler *h = &handlers[handler_count];
+    bool on, ok;
 
     if (line >= LINES || handler_count == HANDLERS)
         return false;
     *h = (struct handler){fn, arg, lines[line].first};
     __atomic_store_n(&lines[line].first, h, __ATOMIC_RELEASE);
     handler_count++;
-    return arch_irq_unmask(line);
+    on = arch_irq_save(); /* irq_dispatch may mask another */
+    ok = arch_irq_unmask(line);
+    arch_irq_restore(on);
+    return ok;
 }
 
 /* A device that never lets go of its line would keep the CPU in here for ever: the line is given up. */

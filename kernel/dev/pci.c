@@ -81,18 +81,15 @@ struct search {
 static void look_at(struct search *s, unsigned place)
 {
     u32 id = arch_pci_read(place, ID);
-    u8 kind = (u8)(read_at(place, HEADER_TYPE, 1) & HEADER_KIND), behind;
+    u8 kind = (u8)(read_at(place, HEADER_TYPE, 1) & HEADER_KIND);
     struct pci_device d = {place, (u16)id, (u16)(id >> 16)};
 
     if (d.vendor == UINT16_MAX)
         return;
     if (kind == HEADER_DEVICE)
         s->fn(&d);
-    if (kind != HEADER_BRIDGE)
-        return;
-    behind = (u8)read_at(place, BRIDGE_SECONDARY, 1);
-    if (behind > place >> 8) /* so the search comes to an end */
-        s->wanted[behind] = true;
+    if (kind == HEADER_BRIDGE)
+        s->wanted[read_at(place, BRIDGE_SECONDARY, 1)] = true; /* and looked at if it is above this one: so the search ends */
 }
 
 static void look_at_bus(struct search *s, unsigned bus)

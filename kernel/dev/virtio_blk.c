@@ -52,6 +52,7 @@ struct request { /* in memory that the device sees: 5.2.6 */
 struct slot {
     bool taken, writes;
     bool asked, answered;  /* disk->lock */
+    u32 written;           /* by the device, it says; valid once answered */
     u64 first, count;      /* blocks */
     struct page *buffer;   /* a run of BUFFER bytes */
     volatile struct request *request;
@@ -84,6 +85,7 @@ static bool blk_interrupt(struct virtio_device *d)
 
     spin_lock(&k->lock);
     while ((result = virtq_take(&k->queue, &token, &written)) > 0) {
+        ((struct slot *)token)->written = written;
         ((struct slot *)token)->answered = true;
         count++;
     }
@@ -177,7 +179,12 @@ static int submit(struct disk *k, struct slot *s, u32 type, u32 at, u32 n)
     return err;
 }
 
-/* One request to its end: blocks from `first` on, into or out of the buffer from `at` on. 0 or -EIO. */
+/*
+ * One request to its end: blocks from `first` on, into or out of the buffer from
+ * `at` on. 0 or -EIO. What lies beyond the bytes that the device says it has
+ * written is not to be looked at (2.7.8.2): it may be somebody else's data. The
+ * status comes last.
+ */
 static int transfer(struct disk *k, struct slot *s, u32 type, u64 first, u32 at, u32 n)
 {
     s->request->type = type;
@@ -192,7 +199,7 @@ static int transfer(struct disk *k, struct slot *s, u32 type, u64 first, u32 at,
         waitq_wake_all(&k->wait);
         return -EIO;
     }
-    return s->request->status == S_OK ? 0 : -EIO;
+    return s->written == (type == T_IN ? n : 0) + 1 && s->request->status == S_OK ? 0 : -EIO;
 }
 
 static int flush(struct disk *k)
@@ -296,7 +303,7 @@ static ssize_t blk_transfer(struct file *f, struct uio *u, u64 *pos,
     size_t done = 0;
     ssize_t n = 0;
 
-    while (u->left > 0 && *pos < k->size && !(done && signal_pending())) {
+    while (u->left > 0 && *pos < k->size && !(done && signal_fatal_pending())) {
         struct piece p = piece_at(k, *pos, u->left);
 
         n = one(k, u, &p);
@@ -350,6 +357,11 @@ static int blk_fsync(struct file *f)
     return flush(f->priv);
 }
 
+static int blk_sync(void *priv)
+{
+    return flush(priv);
+}
+
 static s64 put_int(vaddr_t to, u32 v)
 {
     return put_user(to, &v);
@@ -379,8 +391,8 @@ static s64 blk_ioctl(struct file *f, u32 cmd, u64 arg)
     return cmd == BLKGETSIZE64 ? put_user(arg, &k->size) : -ENOTTY;
 }
 
-static const struct file_ops blk_ops = {
-    .open = blk_open, .read = blk_read, .write = blk_write, .seek = blk_seek, .ioctl = blk_ioctl, .fsync = blk_fsync};
+static const struct file_ops blk_ops = {.open = blk_open, .read = blk_read, .write = blk_write, .seek = blk_seek,
+                                        .ioctl = blk_ioctl, .fsync = blk_fsync, .sync = blk_sync};
 
 /* ---- starting ---- */
 
@@ -418,7 +430,7 @@ static int make_slots(struct disk *k)
         struct slot *s = &k->slots[k->slot_count];
         u64 at = k->slot_count * sizeof *s->request;
 
-        s->buffer = page_alloc_run(BUFFER_ORDER, PAGE_KERNEL, 0);
+        s->buffer = page_alloc_run(BUFFER_ORDER, PAGE_KERNEL, ALLOC_ZERO);
         if (!s->buffer)
             break;
         s->request = (volatile struct request *)((u8 *)page_data(requests) + at);

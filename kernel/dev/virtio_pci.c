@@ -19,8 +19,10 @@
 enum { CAP_LENGTH = 2, CAP_TYPE = 3, CAP_BAR = 4, CAP_OFFSET = 8, CAP_SIZE = 12, CAP_MULTIPLIER = 16 }; /* 4.1.4 */
 enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4 };
 #define CAP_SIZE_MIN 16u
+#define CAPS_MAX 16u
 #define CONFIG_MAX 256u
 #define NO_VECTOR 0xffff
+#define DEVICES_MAX 32u  /* each takes windows of arch_map_device, which has 512 of them */
 #define NOTIFY_QUEUES 4u /* queues of a device that drivers here use at most */
 
 struct common { /* 4.1.4.3 */
@@ -46,6 +48,8 @@ struct pci_virtio {
     struct place notify_place;
     bool messages;
 };
+
+static unsigned devices_seen;
 
 static struct pci_virtio *pci_of(struct virtio_device *d)
 {
@@ -153,10 +157,12 @@ static const struct virtio_transport pci_transport = {
     .config_generation = pci_config_generation, .config = pci_config, .queue_size = pci_queue_size,
     .queue_enable = pci_queue_enable, .notify = pci_notify, .connect = pci_connect_device, .acknowledge = pci_acknowledge};
 
-/* 4.1.4.1: the first capability of a type that is good enough. */
+/* 4.1.4.1: the first capability of a type that is good enough. A list of more than CAPS_MAX goes in circles. */
 static bool find_place(const struct pci_device *d, unsigned type, u32 least, unsigned alignment, struct place *p)
 {
-    for (unsigned at = 0; (at = pci_capability(d, CAPABILITY_VENDOR, at));) {
+    unsigned at = 0;
+
+    for (unsigned n = 0; n < CAPS_MAX && (at = pci_capability(d, CAPABILITY_VENDOR, at)); n++) {
         if (pci_read(d, at + CAP_TYPE, 1) != type || pci_read(d, at + CAP_LENGTH, 1) < CAP_SIZE_MIN)
             continue;
         *p = (struct place){pci_read(d, at + CAP_BAR, 1), pci_read(d, at + CAP_OFFSET, 4), pci_read(d, at + CAP_SIZE, 4), 0};
@@ -201,7 +207,9 @@ static void look_at(const struct pci_device *d)
 
     if (d->vendor != VENDOR || d->id < ID_TRANSITIONAL || d->id >= ID_END)
         return;
-    v = kmem_zalloc(sizeof *v);
+    if (devices_seen++ == DEVICES_MAX)
+        printk(LOG_WARN, "virtio: of the devices on PCI only the first %u are used", DEVICES_MAX);
+    v = devices_seen <= DEVICES_MAX ? kmem_zalloc(sizeof *v) : NULL;
     if (!v)
         return;
     v->pci = *d;

@@ -63,6 +63,13 @@ bool device_find(u64 rdev, const struct file_ops **ops, void **priv)
     return false;
 }
 
+void devices_sync(void)
+{
+    for (unsigned i = 0; i < device_count; i++)
+        if (devices[i].ops->sync)
+            (void)devices[i].ops->sync(devices[i].priv); /* sync(2) has no way to say so */
+}
+
 void devices_mount(void)
 {
     mounted = true;

@@ -56,6 +56,7 @@ struct file_ops {
     int (*iterate)(struct file *f, u64 *pos,
                    int (*emit)(void *arg, const char *name, size_t len, u64 ino, unsigned dtype, u64 next), void *arg);
     int (*fsync)(struct file *f);
+    int (*sync)(void *priv); /* a device: the same, without an open file */
     /* What mmap maps: *object with a reference. NULL: -ENODEV. */
     int (*mmap)(struct file *f, u64 offset, u64 len, bool shared, struct vm_object **object);
     s64 (*fcntl)(struct file *f, u32 cmd, u64 arg); /* pipe sizes, seals; -EINVAL when unknown */

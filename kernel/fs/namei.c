@@ -263,18 +263,21 @@ int fs_unlink(int dirfd, const char *path, bool directory)
 
 /* ---- rename ---- */
 
-static void lock_pair(struct vnode *a, struct vnode *b)
+/* One that is above the other comes first, as for who removes a directory; else by address. rename_lock: none moves. */
+static void lock_pair(struct dentry *a, struct dentry *b)
 {
-    mutex_lock(a <= b ? &a->lock : &b->lock);
-    if (a != b)
-        mutex_lock_nested(a < b ? &b->lock : &a->lock);
+    bool a_first = dentry_is_below(b, a) || (!dentry_is_below(a, b) && a->vnode < b->vnode);
+
+    mutex_lock(a_first ? &a->vnode->lock : &b->vnode->lock);
+    if (a->vnode != b->vnode)
+        mutex_lock_nested(a_first ? &b->vnode->lock : &a->vnode->lock);
 }
 
-static void unlock_pair(struct vnode *a, struct vnode *b)
+static void unlock_pair(struct dentry *a, struct dentry *b)
 {
-    mutex_unlock(&a->lock);
-    if (a != b)
-        mutex_unlock(&b->lock);
+    mutex_unlock(&a->vnode->lock);
+    if (a->vnode != b->vnode)
+        mutex_unlock(&b->vnode->lock);
 }
 
 static void move_to(struct dentry *d, struct dentry *from, struct dentry *to, char *name, size_t len)
@@ -329,6 +332,8 @@ static int rename_onto(struct path_last *from, struct dentry *d, struct path_las
         err = may_change(to->dir);
     if (!err && dentry_is_below(to->dir, d))
         err = -EINVAL; /* into itself */
+    if (!err && target && dentry_is_below(from->dir, target))
+        err = -ENOTEMPTY; /* onto a directory that it is in, whose lock may be held */
     if (!err && target)
         err = replace_check(d, target);
     if (err)
@@ -385,9 +390,9 @@ int fs_rename(int olddir, const char *oldpath, int newdir, const char *newpath, 
     err = path_parent(newdir, newpath, 0, &to);
     if (!err) {
         mutex_lock(&rename_lock);
-        lock_pair(from.dir->vnode, to.dir->vnode);
+        lock_pair(from.dir, to.dir);
         err = is_dots(&from) || is_dots(&to) ? -EBUSY : rename_locked(&from, &to, flags);
-        unlock_pair(from.dir->vnode, to.dir->vnode);
+        unlock_pair(from.dir, to.dir);
         mutex_unlock(&rename_lock);
         dentry_put(to.dir);
     }

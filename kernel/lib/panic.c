@@ -35,6 +35,10 @@ static void print_where(void)
         printk(LOG_EMERG, "CPU %u, thread %u (%.*s)", arch_this_cpu()->id, t->tid, (int)sizeof t->comm, t->comm);
     else
         printk(LOG_EMERG, "CPU %u, no thread yet", arch_this_cpu()->id);
+    if (t && t->frame) /* in it, or after it */
+        printk(LOG_EMERG, "last system call %lu(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx)", tf_syscall_number(t->frame),
+               tf_syscall_arg(t->frame, 0), tf_syscall_arg(t->frame, 1), tf_syscall_arg(t->frame, 2), tf_syscall_arg(t->frame, 3),
+               tf_syscall_arg(t->frame, 4), tf_syscall_arg(t->frame, 5));
 }
 
 static void __noreturn die(const struct trapframe *tf, const char *fmt, va_list ap)

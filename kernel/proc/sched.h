@@ -128,6 +128,16 @@ void sched_cpu_main(struct cpu *c) __noreturn; /* a CPU's life after its start: 
 /* Work before the return to user mode: interrupts on; asked for again until nothing is pending (looked at with them off). */
 static inline bool return_to_user_pending(void);
 void return_to_user_work(struct trapframe *tf);
+
+/* Fills unused stack below the caller with a marker: what a system call hands out and has not set is known by it
+ * (test/boot/programs/callfuzz.c). Debug builds. */
+#ifdef COWSLIP_DEBUG
+void stack_poison_below(void);
+#else
+static inline void stack_poison_below(void)
+{
+}
+#endif
 /* A thread of the kernel's own, not yet runnable. NULL: no memory. */
 struct thread *kthread_create(void (*fn)(void *), void *arg, const char *name);
 /* The bare thread with a kernel stack that will start in fn(arg); for fork. */

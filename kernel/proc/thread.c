@@ -15,6 +15,8 @@
 #define BATCH 8u
 #define CACHED_MAX 12u /* above that a batch is given back */
 #define STACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
+#define STACK_POISON 0xd3
+#define STACK_POISON_BYTES 3072 /* below a system call's first frame */
 
 static struct spinlock stack_lock = SPINLOCK_INIT("kernel stacks", RANK_KSTACK);
 static vaddr_t cached[CACHED_MAX + BATCH];
@@ -130,8 +132,21 @@ static vaddr_t stack_get(void)
     return stack;
 }
 
+#ifdef COWSLIP_DEBUG
+void __attribute__((noinline)) stack_poison_below(void)
+{
+    u8 room[STACK_POISON_BYTES];
+
+    memset(room, STACK_POISON, sizeof room);
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+#endif
+
 static void stack_put(vaddr_t stack)
 {
+#ifdef COWSLIP_DEBUG
+    memset((void *)stack, STACK_POISON, KSTACK_SIZE);
+#endif
     spin_lock(&stack_lock);
     cached[cached_count++] = stack;
     if (cached_count > CACHED_MAX)

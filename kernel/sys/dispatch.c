@@ -42,6 +42,7 @@ void syscall_dispatch(struct trapframe *tf)
     for (unsigned i = 0; i < 6; i++)
         args[i] = tf_syscall_arg(tf, i);
     current->frame = tf;
+    stack_poison_below();
     if (number < ARRAY_SIZE(table) && table[number])
         result = table[number](args);
     else

@@ -619,6 +619,7 @@ SYSCALL(syncfs)
 SYSCALL(sync)
 {
     (void)a;
+    devices_sync();
     return 0;
 }
 

@@ -5,11 +5,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from guest import ARCH, run  # noqa: E402
-
-
-def program(name):
-    return ["--add", f"build/{ARCH}/boot/{name}:/bin/{name}"]
+from guest import program, run  # noqa: E402
 
 
 def test_b4_read_without_memory():

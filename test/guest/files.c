@@ -35,6 +35,22 @@ static void regular(void)
     close(fd);
 }
 
+/* Two processes lock the same two directories, in either order if the kernel has none. */
+static int rename_against_rmdir(void)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        for (int i = 0; i < 1000; i++)
+            mkdir("r", 0755), rmdir("r");
+    for (int i = 0; child > 0 && i < 1000; i++)
+        rename("s", "r/s"), rename("r/s", "s");
+    if (child == 0)
+        _exit(0);
+    return waitpid(child, &status, 0) == child && status == 0 && (rmdir("r") == 0 || errno == ENOENT);
+}
+
 static void names(void)
 {
     struct stat a, b;
@@ -46,6 +62,11 @@ static void names(void)
     ok(symlink("loop", "loop") == 0 && open("loop", O_RDONLY) == -1 && errno == ELOOP, "a loop");
     ok(rename("d/g", "d/h") == 0 && stat("d/g", &b) == -1 && errno == ENOENT, "rename");
     ok(rename("d", "d/inside") == -1 && errno == EINVAL, "not into itself");
+    ok(mkdir("d/e", 0755) == 0 && mkdir("d/e/f", 0755) == 0 && rename("d/e", "d") == -1 && errno == ENOTEMPTY &&
+       rename("d/e/f", "d") == -1 && errno == ENOTEMPTY && rename("d/h", "d") == -1 && errno == ENOTEMPTY,
+       "nor onto a directory that it is in");
+    ok(rename_against_rmdir(), "between a directory and one in it, while that is removed");
+    rmdir("d/e/f"), rmdir("d/e");
     ok(rmdir("d") == -1 && errno == ENOTEMPTY, "not empty");
     ok(unlink("d") == -1 && errno == EISDIR, "unlink of a directory");
     ok(unlink("d/h") == 0 && rmdir("d") == 0 && stat("f", &b) == 0 && b.st_nlink == 1, "rmdir");

@@ -115,6 +115,19 @@ def parser() -> argparse.ArgumentParser:
     kind.add_argument("--release", dest="debug", action="store_false", help="the release build: faster, no audits")
     k.add_argument("--recount", action="store_true", help="with --debug: recount at every fork, exec and exit, too; slow")
     k.set_defaults(run=soak)
+    z = verbs.add_parser("callfuzz", help="system calls at random, or one episode of them again (docs/testing.md)")
+    add_arch(z)
+    z.add_argument("--calls", type=count, default=1000000, metavar="N", help="how many (default: 1000000)")
+    z.add_argument("--cpus", type=cpus, default=4, metavar="N", help="1 to 8 (default: 4)")
+    z.add_argument("--workers", type=int, choices=range(1, 17), default=8, metavar="N", help="processes at a time, 1 to 16 (default: 8)")
+    z.add_argument("--seed", type=count, default=1, metavar="S", help="what is called (default: 1)")
+    z.add_argument("--release", dest="debug", action="store_false", help="the release build: faster, leaks are not seen")
+    z.add_argument("--episode", type=int, metavar="E", help="only this process again")
+    z.add_argument("--from", dest="first", type=int, default=0, metavar="STEP", help="with --episode: its steps from this one")
+    z.add_argument("--to", dest="last", type=int, default=20480, metavar="STEP", help="with --episode: and before this one")
+    z.add_argument("--alone", action="store_true", help="with --episode: without the thread that changes its memory")
+    z.add_argument("--log", action="store_true", help="with --episode: write each call before it is made")
+    z.set_defaults(run=callfuzz)
     m = verbs.add_parser("museum", help="plant known faults, one at a time; some test must find each")
     m.add_argument("--record", action="store_true", help="write docs/museum.md")
     m.add_argument("pattern", nargs="*", metavar="PATTERN", help="only faults whose name has one of these in it")
@@ -196,6 +209,7 @@ def run(args: argparse.Namespace) -> int:
         session = qemu.Session(words, stdio, args.timeout, args.verbose, qemu.stdin_source(),
                                args.cmd is None, slow=args.gdb,
                                status_file=status if machines.MACHINES[args.arch].status_port else None)
+        args.session = session
         return session.run()
 
 
@@ -222,6 +236,18 @@ def soak(args: argparse.Namespace) -> int:
     inner = parser().parse_args(words)
     inner.cmd = soaks.command(args.minutes, seed, args.processes)
     return run(inner)
+
+
+def callfuzz(args: argparse.Namespace) -> int:
+    from . import callfuzz as fuzz
+    setup.setup(args.arch, [])
+    packages.fetch(args.arch)
+    inner = parser().parse_args(fuzz.words(args.arch, args.cpus, args.debug, args.calls))
+    inner.cmd = fuzz.command(args)
+    status = run(inner)
+    if status:
+        fuzz.explain(args, inner.session.log.show())
+    return status
 
 
 def museum(args: argparse.Namespace) -> int:

@@ -73,6 +73,10 @@ class HostRun(NamedTuple):
 class GuestRun(NamedTuple):
     program: str
     debug: bool  # recounts everything at each fork
+    arguments: str = ""  # then it is one of test/boot/programs, which prints no TAP: its status tells
+
+    def path(self) -> Path:
+        return BUILD / "riscv64" / ("boot" if self.arguments else "guest") / self.program
 
 
 SMALL = {"riscv64": "-O1 -DPT_BITS=3", "x86_64": "-O1 -DPT_BITS=2"}
@@ -89,6 +93,7 @@ for m in ("riscv64", "x86_64"):
                                    "--seed 1 --steps 30000")
 RUNS["riscv64-pte"] = HostRun("", "riscv64", "", "test_pte", "")
 RUNS.update({f"guest-{p}": GuestRun(p, debug) for p, debug in (("cow", True), ("pointers", True), ("forks", False))})
+RUNS["guest-callfuzz"] = GuestRun("callfuzz", True, "--calls 20000 --seed 1")
 USUAL = ["riscv64-small", "riscv64-calls", "x86_64-small", "x86_64-calls", "riscv64-full", "riscv64-long", "x86_64-long",
          "riscv64-strict"]
 
@@ -156,7 +161,7 @@ def execute(words: List[str], limit: float) -> Tuple[int, str]:
 def complaint(status: int, text: str) -> str:
     """The line that says what was wrong."""
     for pattern in (r"^.*panic: (.*)$", r"^.*PANIC[: ]*(.*)$", r"^(WARNING: ThreadSanitizer.*?)(?: \(pid=\d+\))?$",
-                    r"^\[ +ERROR +\] --- (.*)$", r"^(not ok .*)$", r"^(.*Assertion.*failed.*)$"):
+                    r"^\[ +ERROR +\] --- (.*)$", r"^(not ok .*)$", r"^(.*Assertion.*failed.*)$", r"^callfuzz: (LEAK.*?), by"):
         found = re.search(pattern, text, re.M)
         if found:
             said = re.sub(r"0x[0-9a-f]{4,}", "…", found.group(1)).strip()
@@ -229,8 +234,8 @@ class Guests:
         self.ready = False
 
     def prepare(self) -> None:
-        programs = [r.program for r in RUNS.values() if isinstance(r, GuestRun)]
-        build.make("building the guest tests", [f"build/riscv64/guest/{p}" for p in programs])
+        programs = [str(r.path().relative_to(TOP)) for r in RUNS.values() if isinstance(r, GuestRun)]
+        build.make("building the guest tests", programs)
         for name in ("kernel", "tools", "user"):  # newer files only, so that objects stay as they are
             subprocess.run(["rsync", "-a", "--delete", f"{TOP / name}/", f"{self.tree / name}/"] if shutil.which("rsync") else
                            ["cp", "-au", str(TOP / name), str(self.tree)], check=True)
@@ -250,14 +255,16 @@ class Guests:
             try:
                 for f in files:
                     shutil.copy(overlay / f, self.tree / f)
-                program = f"{BUILD / 'riscv64' / 'guest' / run.program}:/bin/{run.program}"
+                program = f"{run.path()}:/bin/{run.program}"
                 status, text = execute([str(self.tree / "cowslip"), "run", *(["--debug"] if run.debug else []), "--timeout", str(GUEST_LIMIT),
-                                        "--add", program, "--", f"/bin/{run.program}"], GUEST_LIMIT + 120)
+                                        "--add", program, "--", f"/bin/{run.program}", *run.arguments.split()], GUEST_LIMIT + 120)
             finally:
                 for f in files:
                     shutil.copy(TOP / f, self.tree / f)
         if "building the kernel failed" in text:
             raise Stop(f"museum: a fault does not compile:\n{text}")
+        if run.arguments:
+            return complaint(status, text) if status else None
         bad = status != 0 or re.search(r"^not ok", text, re.M) or not re.search(r"^1\.\.\d+", text, re.M)
         return complaint(status, text) if bad else None
 
@@ -316,7 +323,8 @@ def run(patterns: List[str], tell: Callable[[Outcome], None]) -> List[Outcome]:
 def command_line(name: str) -> str:
     r = RUNS[name]
     if isinstance(r, GuestRun):
-        return f"test/guest/{r.program}.c, {'debug' if r.debug else 'release'}"
+        where = f"test/boot/programs/{r.program}.c {r.arguments}" if r.arguments else f"test/guest/{r.program}.c"
+        return f"{where}, {'debug' if r.debug else 'release'}"
     return f"{r.program} {r.options}".strip() + (f", {r.machine}, small" if "PT_BITS" in r.flags else f", {r.machine}")
 
 

@@ -1,305 +1,397 @@
 /*
- * System calls at random: any number, any arguments, from threads that change the
- * memory behind them meanwhile. The kernel must go on, and what it writes must not
- * be what it had in its own memory (freed memory is poisoned in debug builds).
+ * System calls at random: every number, with arguments that fit it, nearly fit it, or do not; while a second
+ * thread changes the memory behind them, or makes calls in the same process. The kernel must go on, give its memory back, and nothing that it had in its own
+ * memory may come out: what is freed, and unused stack, holds a marker in debug builds.
  *
- * callfuzz CALLS [SEED [PROCESS]]
+ * callfuzz --calls N [--seed S] [--workers W]
+ * callfuzz --seed S --episode E [--from STEP] [--to STEP] [--alone] [--log]
  *
- * Each process makes CALLS_EACH calls from a seed of its own and is then replaced:
- * "callfuzz CALLS SEED PROCESS" plays one of them again.
+ * An episode is a process that makes up to STEPS calls, and ends early if a call ends it. Everything about a step (number,
+ * arguments, what is in the buffers) comes from seed, episode and step alone; every BLOCK steps descriptors, memory,
+ * signal handlers and folder are made anew. So --episode repeats the calls, from any step; what the calls find also
+ * depends on what came before, on the other threads (--alone: there is none) and on other episodes at the same time.
+ *
+ * What is not left to chance, so that the fuzzer outlives its processes:
+ *  - root's calls about other processes (kill, prlimit, sched_set*) name the process itself, its group, or nobody: pid 1
+ *    obeys signals by ending the boot, and the fuzzer is a process, too. Others try any number.
+ *  - root's reboot has a wrong first word; its umount2 has names of the folder only (else /proc would be gone).
+ *  - close_range ends at descriptor 63, as dup's and open's limit does: those above are the fuzzer's.
+ *  - terminals that are the host's (/dev/console, /dev/hostout, /dev/ttyS0) and /proc/sys have no name here.
+ *  - what ends a process (exit, execve, rt_sigreturn, chroot) or sleeps is called less often.
+ *  - what clone and fork make ends at once.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "callfuzz/callfuzz.h"
+#include "callfuzz/calls.h"
 
-#define CALLS_EACH 2000ul
-#define SECONDS_EACH 3
-#define AREA (64 * 4096ul)
-#define POISON_PAGE 0x6b6b6b6b6b6b6b6bull
-#define POISON_KMEM 0x5a5a5a5a5a5a5a5aull
-#define FILL 0xa5
-
-static struct shared {
-    unsigned long calls, done[512], leaks;
-} *shared;
-static unsigned char *area; /* half mapped, half not; buffers lie in it */
-static uint64_t state;
-
-static uint64_t rnd64(void)
+static double now(void)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    return state ^= state << 17;
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static unsigned long rnd(unsigned long n)
+static struct keeper {
+    struct child {
+        pid_t pid;
+        double moved, killed;
+        unsigned long step;
+    } children[WORKERS_MAX];
+    unsigned long episodes, ended, killed, stuck, audits;
+    unsigned long stuck_in[NUMBERS], fault_in[NUMBERS], signals[65], statuses[16];
+    unsigned workers;
+    double slowest; /* seconds from SIGKILL to the end */
+    uint64_t next;
+} k;
+
+static unsigned long all_calls(void)
 {
-    return (rnd64() >> 11) % n;
+    unsigned long sum = 0;
+
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        sum += atomic_load(&shared->slots[i].calls);
+    return sum;
 }
 
-/* Calls that end the test rather than the kernel: they act on the whole system, or only wait for their end. */
-static int is_left_out(long n)
+static unsigned long mem_free(void)
 {
-    static const long out[] = {SYS_exit, SYS_exit_group, SYS_reboot, SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo,
-                               SYS_rt_tgsigqueueinfo, SYS_settimeofday, SYS_clock_settime, SYS_mount, SYS_umount2, SYS_chroot,
-                               SYS_sethostname, SYS_setdomainname, SYS_rt_sigreturn, SYS_sched_setattr, SYS_sched_setscheduler,
-                               SYS_sched_setparam, SYS_vhangup, SYS_rt_sigsuspend, SYS_setsid, SYS_syslog};
+    struct sysinfo s;
 
-    for (unsigned i = 0; i < sizeof out / sizeof *out; i++)
-        if (out[i] == n)
-            return 1;
-    return 0;
+    return sysinfo(&s) ? 0 : s.freeram * s.mem_unit / 1024;
 }
 
-static uint64_t address(void)
+static void audit(void)
 {
-    static const uint64_t odd[] = {0, 1, 4095, 4096, 0x10000, 0x3fffffffffull, 0x4000000000ull, 0x3ffffffff8ull, 0x7fffffffffffull,
-                                   0x800000000000ull, 0xffffffc000000000ull, 0xffffffff80000000ull, 0xffffffff80200000ull,
-                                   UINT64_MAX, UINT64_MAX - 7, UINT64_MAX - 4095};
+    int fd = open("/proc/sys/vm/check", O_WRONLY);
 
-    switch (rnd(8)) {
-    case 0:
-        return odd[rnd(sizeof odd / sizeof *odd)];
-    case 1:
-        return (uint64_t)area + AREA / 2 - rnd(64); /* across the end of what is mapped */
-    case 2:
-        return (uint64_t)area + AREA / 2 + rnd(AREA / 2);
-    case 3:
-        return (uint64_t)&address; /* text */
-    default:
-        return (uint64_t)area + rnd(AREA / 2 / 8) * 8;
+    if (fd >= 0 && write(fd, "1", 1) == 1)
+        k.audits++;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The last calls of a process, the newest last. */
+static void show_ring(unsigned i)
+{
+    const struct slot *s = &shared->slots[i];
+    unsigned long n = atomic_load(&s->step);
+
+    printf("callfuzz: last calls of seed %lu episode %lu:\n", seed, s->episode);
+    for (unsigned long at = n > SHOWN ? n - SHOWN : 0; at < n; at++) {
+        const struct record *r = &s->ring[at % RING];
+        if (r->step == at)
+            printf("  %lu: %ld(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld\n", r->step, r->number, r->args[0], r->args[1], r->args[2], r->args[3],
+                   r->args[4], r->args[5], r->result);
     }
+    fflush(stdout);
 }
 
-static uint64_t number(void)
+static void __attribute__((noreturn)) hang(unsigned i)
 {
-    static const uint64_t odd[] = {0, 1, 2, 3, 7, 8, 16, 64, 100, 255, 256, 4095, 4096, 4097, 8192, 65536, 0x7fffffff, 0x80000000,
-                                   0xffffffff, 0x100000000ull, INT64_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 99};
+    static char text[65536];
+    int n;
 
-    return rnd(3) ? odd[rnd(sizeof odd / sizeof *odd)] : rnd64() >> rnd(64);
+    printf("callfuzz: HANG: process %d does not end when it is killed\n", k.children[i].pid);
+    for (unsigned w = 0; w < k.workers; w++)
+        show_ring(w);
+    if (system("for p in /proc/[0-9]*; do echo $(cut -c1-120 $p/stat) $(cat $p/wchan); done"))
+        printf("callfuzz: no shell\n");
+    n = klogctl(3, text, sizeof text);
+    fwrite(text, 1, n > 0 ? (size_t)n : 0, stdout);
+    fflush(stdout);
+    _exit(3);
 }
 
-static const char *const names[] = {"a", "b", "d", "d/x", "d/../a", "link", "/proc/self/maps", "/proc/self/mem", "/proc/self/status",
-                                    "/proc/self/fd/3", "/proc/meminfo", "/dev/null", "/dev/zero", "/dev/ptmx", "/dev/tty", "", ".", "..",
-                                    "/proc/self/pagemap", "/proc/kpageflags", "/proc/self/smaps", "nowhere/x", "fifo"};
-
-static uint64_t argument(void)
+/* What root may have taken away. */
+static void restore_devices(void)
 {
-    switch (rnd(8)) {
-    case 0:
-    case 1:
-        return rnd(24); /* a file */
-    case 2:
-    case 3:
-        return number();
-    case 4:
-        return (uint64_t)names[rnd(sizeof names / sizeof *names)];
-    default:
-        return address();
-    }
-}
+    static const struct {
+        const char *name;
+        unsigned major, minor;
+    } devices[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/full", 1, 7}, {"/dev/urandom", 1, 9}, {"/dev/ptmx", 5, 2}, {"/dev/tty", 5, 0}};
+    static const char *const folders[] = {"/", "/tmp", "/dev", "/dev/pts"}; /* ".." may be one */
+    struct stat s;
 
-static void fill(void)
-{
-    uint64_t *w = (uint64_t *)area;
-
-    for (unsigned long i = 0; i < 256; i++) {
-        unsigned long at = rnd(AREA / 16);
-
-        w[at] = rnd(2) ? argument() : 0;
-    }
-}
-
-/* The kernel's own memory, where it was to write something. */
-static void look_for_leaks(long call)
-{
-    uint64_t *w = (uint64_t *)area;
-
-    for (unsigned long i = 0; i < AREA / 16; i++)
-        if (w[i] == POISON_PAGE || w[i] == POISON_KMEM) {
-            shared->leaks++;
-            printf("callfuzz: poison %#llx at %#lx after call %ld\n", (unsigned long long)w[i], i * 8, call);
-            w[i] = 0;
+    for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (stat(folders[i], &s) == 0 && ((s.st_mode & 07777) != 01777 || s.st_uid) && (chmod(folders[i], 01777) || chown(folders[i], 0, 0)))
+            printf("callfuzz: %s: %s\n", folders[i], strerror(errno));
+    for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
+        if (stat(devices[i].name, &s) || !S_ISCHR(s.st_mode) || (s.st_mode & 0666) != 0666) {
+            unlink(devices[i].name);
+            mknod(devices[i].name, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor));
+            chmod(devices[i].name, 0666);
         }
 }
 
-static void *meddle(void *arg)
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *f)
 {
-    uint64_t own = (uint64_t)arg;
-
-    for (;;) {
-        own = own * 6364136223846793005ull + 1442695040888963407ull;
-        switch (own >> 60) {
-        case 0:
-            mprotect(area + (own >> 20) % 16 * 4096, 4096, PROT_READ);
-            break;
-        case 1:
-            madvise(area + (own >> 20) % 32 * 4096, 4096, MADV_DONTNEED);
-            break;
-        case 2:
-        case 3:
-            mprotect(area, AREA / 2, PROT_READ | PROT_WRITE);
-            break;
-        default:
-            ((volatile uint64_t *)area)[(own >> 20) % (AREA / 16)] = own;
-        }
-        sched_yield();
-    }
-    return NULL;
+    (void)s, (void)kind;
+    remove(path); /* the rest goes on */
+    return f->level == 0 && access(path, F_OK) == 0;
 }
 
-static void open_files(void)
+static void clean_up(uint64_t e)
 {
-    int p[2], none = open("/dev/null", O_RDWR);
+    char path[64], below[80];
 
-    for (int fd = 0; fd < 3; fd++)
-        dup2(none, fd);
-    close(none);
-    mkdir("d", 0777);
-    symlink("d/x", "link");
-    mkfifo("fifo", 0666);
-    open("a", O_RDWR | O_CREAT, 0666);
-    open("b", O_RDWR | O_CREAT | O_NONBLOCK, 0666);
-    open("d", O_RDONLY | O_DIRECTORY);
-    if (pipe2(p, O_NONBLOCK) || pipe2(p, 0))
+    snprintf(path, sizeof path, "/tmp/fuzz.%lx", e);
+    for (int i = 0; i < 8 && nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS); i++) /* what is mounted must be empty first */
+        for (unsigned n = 0; n < OWN_NAMES; n++) {
+            snprintf(below, sizeof below, "%s/%s", path, names[n]);
+            umount2(below, 0);
+        }
+    if (access(path, F_OK) == 0)
+        printf("callfuzz: %s stays: %s\n", path, strerror(errno));
+}
+
+static void remove_shared(void)
+{
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        shmctl(shared->segments[i], IPC_RMID, NULL);
+    for (int key = 0x1000; key < 0x1008; key++)
+        shmctl(shmget(key, 0, 0), IPC_RMID, NULL);
+    mq_unlink("/fuzz");
+    for (unsigned i = 0; i < OWN_NAMES; i++) {
+        char path[64];
+        syscall(SYS_mq_unlink, names[i]);
+        if (strchr(names[i], '/') || names[i][0] == '.' || !names[i][0])
+            continue;
+        for (unsigned f = 0; f < 4; f++) { /* where ".." may have led */
+            snprintf(path, sizeof path, "%s/%s", (const char *[]){"", "/tmp", "/dev", "/dev/pts"}[f], names[i]);
+            if (unlink(path))
+                rmdir(path);
+        }
+    }
+}
+
+static void start(unsigned i, uint64_t e, int fd)
+{
+    struct child *c = &k.children[i];
+
+    mine = &shared->slots[i];
+    mine->episode = episode = e;
+    snprintf(folder, sizeof folder, "/tmp/fuzz.%lx", episode);
+    atomic_store(&mine->step, step_now);
+    restore_devices();
+    c->pid = fork();
+    if (c->pid == 0)
+        worker(fd);
+    c->moved = now(), c->killed = 0, c->step = step_now;
+    k.episodes++;
+}
+
+static void ended(unsigned i, int status)
+{
+    struct child *c = &k.children[i];
+    long n = shared->slots[i].ring[(atomic_load(&shared->slots[i].step) - 1) % RING].number;
+
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && atomic_load(&shared->slots[i].step) && n >= 0 && n < NUMBERS)
+        k.fault_in[n]++;
+    if (c->killed && now() - c->killed > k.slowest)
+        k.slowest = now() - c->killed;
+    kill(-c->pid, SIGKILL); /* what it has left behind */
+    if (WIFSIGNALED(status))
+        k.killed++, k.signals[WTERMSIG(status)]++;
+    else
+        k.ended++, k.statuses[WEXITSTATUS(status) & 15]++;
+    c->pid = 0;
+    clean_up(shared->slots[i].episode);
+    remove_shared();
+}
+
+/* Who has not moved is asked to go on, and after a while killed. */
+static void watch(unsigned i)
+{
+    struct child *c = &k.children[i];
+    unsigned long step = atomic_load(&shared->slots[i].step);
+    long n = shared->slots[i].ring[(step - 1) % RING].number;
+
+    if (step != c->step) {
+        c->step = step, c->moved = now();
         return;
-    eventfd(1, EFD_NONBLOCK);
-    epoll_create1(0);
-    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
-    memfd_create("m", MFD_ALLOW_SEALING);
-    posix_openpt(O_RDWR | O_NOCTTY);
-    open("/proc/self/maps", O_RDONLY);
-    open("/proc/self/mem", O_RDWR);
-    open("/dev/zero", O_RDWR);
-    open("/dev/urandom", O_RDONLY);
-    open("/proc/self/pagemap", O_RDONLY);
-    open("/proc/self", O_RDONLY | O_DIRECTORY);
-}
-
-static void calls(uint64_t seed)
-{
-    long n;
-
-    state = seed;
-    for (unsigned long i = 0; i < CALLS_EACH; i++) {
-        uint64_t a[6];
-
-        do
-            n = rnd(20) ? (long)rnd(470) : (long)number();
-        while (is_left_out(n));
-        for (int k = 0; k < 6; k++)
-            a[k] = argument();
-        if (i % 16 == 0) {
-            mmap(area, AREA / 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-            fill();
-        }
-        if (n == SYS_clone || n == SYS_clone3 || n == SYS_munmap || n == SYS_mprotect || n == SYS_mremap || n == SYS_mmap) {
-            if (n == SYS_clone && fork() == 0)
-                _exit(0);
-            a[0] = (uint64_t)area + rnd(AREA / 4096) * 4096; /* the program itself is to go on */
-            a[1] = n == SYS_mmap || n == SYS_munmap || n == SYS_mprotect ? rnd(16) * 4096 : a[1];
-            if (n == SYS_clone || n == SYS_clone3 || n == SYS_mremap)
-                continue;
-            if (n == SYS_mmap)
-                a[3] |= MAP_FIXED, a[1] = a[1] < AREA ? a[1] : 4096;
-        }
-        syscall(n, a[0], a[1], a[2], a[3], a[4], a[5]);
-        __atomic_fetch_add(&shared->calls, 1, __ATOMIC_RELAXED);
-        if (n >= 0 && n < 512)
-            __atomic_fetch_add(&shared->done[n], 1, __ATOMIC_RELAXED);
-        if (i % 16 == 15)
-            look_for_leaks(n);
     }
-    look_for_leaks(n);
+    if (c->killed) {
+        if (now() - c->killed > HANG)
+            hang(i);
+        return;
+    }
+    if (now() - c->moved > 0.01) {
+        kill(c->pid, SIGCONT);
+        kill(c->pid, SIGUSR2);
+    }
+    if (now() - c->moved > STUCK) {
+        k.stuck++;
+        if (n >= 0 && n < NUMBERS)
+            k.stuck_in[n]++;
+        kill(c->pid, SIGKILL);
+        c->killed = now();
+    }
 }
 
-static void process(uint64_t seed)
+static void reap(void)
 {
-    struct rlimit files = {64, 64}, size = {1 << 20, 1 << 20}, as = {512 << 20, 512 << 20}, processes = {64, 64};
-    pthread_t t;
-
-    setrlimit(RLIMIT_NOFILE, &files);
-    setrlimit(RLIMIT_FSIZE, &size);
-    setrlimit(RLIMIT_AS, &as);
-    setrlimit(RLIMIT_NPROC, &processes);
-    area = mmap((void *)0x2000000000, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    munmap(area + AREA / 2, AREA / 2);
-    open_files();
-    if (seed & 1 && (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000)))
-        _exit(1);
-    if (seed & 2)
-        pthread_create(&t, NULL, meddle, (void *)seed);
-    calls(seed * 0x9e3779b97f4a7c15ull | 1);
-    _exit(0);
-}
-
-/* One process in a session and a folder of its own; ended after a while, however it stands. */
-static void run(uint64_t seed)
-{
-    time_t end = time(NULL) + SECONDS_EACH;
-    char folder[64];
+    int status;
     pid_t pid;
 
-    snprintf(folder, sizeof folder, "/tmp/fuzz.%llx", (unsigned long long)seed);
-    mkdir(folder, 0777);
-    pid = fork();
-    if (pid == 0) {
-        if (setsid() < 0 || chdir(folder))
-            _exit(1);
-        chmod(".", 0777);
-        process(seed);
-    }
-    while (waitpid(pid, NULL, WNOHANG) == 0) {
-        if (time(NULL) > end)
-            kill(pid, SIGKILL);
-        usleep(2000);
-    }
-    kill(-pid, SIGKILL); /* what it has left behind */
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-    if (chdir("/tmp") == 0) {
-        char command[192];
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (unsigned i = 0; i < k.workers; i++)
+            if (k.children[i].pid == pid)
+                ended(i, status);
+}
 
-        snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", folder, folder);
-        if (system(command))
-            printf("callfuzz: %s stays\n", folder);
+static unsigned running(void)
+{
+    unsigned n = 0;
+
+    reap();
+    for (unsigned i = 0; i < k.workers; i++) {
+        if (k.children[i].pid > 0)
+            watch(i), n++;
     }
+    return n;
+}
+
+static unsigned reached(const atomic_ulong *what)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < NUMBERS; i++)
+        n += atomic_load(&what[i]) > 0;
+    return n;
+}
+
+static void progress(double begin)
+{
+    static double last;
+    static unsigned long calls_then;
+    unsigned long n = all_calls();
+
+    if (last && now() - last < 10)
+        return;
+    printf("callfuzz: %.0f s: %lu calls, %.0f/s; %lu episodes, to %lu; %lu killed, %lu stuck; %u numbers, %u with success; %lu leaks, %lu audits, "
+           "MemFree %lu kB\n", now() - begin, n, last ? (double)(n - calls_then) / (now() - last) : 0.0, k.episodes, k.next, k.killed,
+           k.stuck, reached(shared->done), reached(shared->good), atomic_load(&shared->leaks), k.audits, mem_free());
+    fflush(stdout);
+    last = now(), calls_then = n;
+    setpriority(PRIO_PROCESS, 0, -10);
+}
+
+/* Episodes until there are `want` calls; all have ended at the return. */
+static void run(unsigned long want, double begin)
+{
+    double audited = now();
+
+    while (all_calls() < want && !atomic_load(&shared->leaks)) {
+        for (unsigned i = 0; i < k.workers; i++)
+            if (k.children[i].pid <= 0)
+                start(i, k.next++, 1);
+        usleep(4000);
+        running();
+        progress(begin);
+        if (now() - audited > 15)
+            audit(), audited = now();
+    }
+    for (unsigned i = 0; i < k.workers; i++)
+        if (k.children[i].pid > 0)
+            kill(k.children[i].pid, SIGKILL), k.children[i].killed = now();
+    while (running() > 0)
+        usleep(4000);
+}
+
+static int finish(unsigned long before, double begin)
+{
+    unsigned long free = 0, calls_made = all_calls();
+    unsigned silent = 0;
+
+    audit();
+    fputs(shared->leak, stdout);
+    printf("callfuzz: ends: by status");
+    for (unsigned n = 0; n < 16; n++)
+        if (k.statuses[n])
+            printf(" %u (%lu)", n, k.statuses[n]);
+    printf("; by signal");
+    for (unsigned n = 0; n < 65; n++)
+        if (k.signals[n])
+            printf(" %u (%lu)", n, k.signals[n]);
+    printf("\ncallfuzz: SIGSEGV after");
+    for (unsigned n = 0; n < NUMBERS; n++)
+        if (k.fault_in[n])
+            printf(" %u (%lu)", n, k.fault_in[n]);
+    printf("\n");
+    for (int i = 0; i < 20 && (free = mem_free()) + SLACK < before; i++)
+        usleep(200000);
+    printf("callfuzz: stuck in:");
+    for (unsigned n = 0; n < NUMBERS; n++)
+        if (k.stuck_in[n])
+            printf(" %u (%lu)", n, k.stuck_in[n]);
+    printf("\ncallfuzz: known, and never with success:");
+    for (unsigned i = 0; i < CALL_COUNT; i++)
+        if (calls[i].how != ENDS && call_of(calls[i].number) == &calls[i] && !atomic_load(&shared->good[calls[i].number]))
+            printf(" %d", calls[i].number), silent++;
+    printf("%s\ncallfuzz: slowest end after SIGKILL: %.1f s; MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", k.slowest, before, free);
+    printf("callfuzz: seed %lu: %lu calls of %u numbers and %lu others, %.0f/s; %u of %zu numbers with success; %lu episodes, %lu killed, %lu stuck; "
+           "%lu audits, %lu leaks%s\n", seed, calls_made, reached(shared->done), atomic_load(&shared->other), (double)calls_made / (now() - begin),
+           reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, atomic_load(&shared->leaks),
+           free + SLACK < before ? ", MEMORY LOST" : "");
+    fflush(stdout);
+    return atomic_load(&shared->leaks) > 0 || free + SLACK < before;
+}
+
+/* One episode again, or a part of it. */
+static int repeat(uint64_t e)
+{
+    k.workers = 1;
+    start(0, e, 1);
+    while (running() > 0)
+        usleep(2000);
+    if (!logging)
+        show_ring(0);
+    fputs(shared->leak, stdout);
+    printf("callfuzz: seed %lu episode %lu: %lu calls, %lu leaks\n", seed, e, all_calls(), atomic_load(&shared->leaks));
+    return atomic_load(&shared->leaks) > 0;
 }
 
 int main(int argc, char **argv)
 {
-    unsigned long want = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000, reached = 0;
-    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    unsigned long want = 1000000, before, warm;
+    double begin = now();
+    long which = -1;
 
+    step_end = STEPS;
+    k.workers = 8;
+    if (argc < 2 || argv[1][0] != '-')
+        return 0; /* a call has started this program */
+    for (int i = 1; i < argc; i++) {
+        uint64_t value = i + 1 < argc ? strtoull(argv[i + 1], NULL, 0) : 0;
+        int takes = 1;
+        if (strcmp(argv[i], "--calls") == 0)
+            want = value;
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = value;
+        else if (strcmp(argv[i], "--workers") == 0 && value > 0 && value <= WORKERS_MAX)
+            k.workers = (unsigned)value;
+        else if (strcmp(argv[i], "--episode") == 0)
+            which = (long)value;
+        else if (strcmp(argv[i], "--from") == 0)
+            step_now = value;
+        else if (strcmp(argv[i], "--to") == 0)
+            step_end = value;
+        else if (takes = 0, strcmp(argv[i], "--alone") == 0)
+            alone = 1;
+        else if (strcmp(argv[i], "--log") == 0)
+            logging = 1;
+        else
+            return fprintf(stderr, "callfuzz: %s: see the head of its source\n", argv[i]), 2;
+        i += takes;
+    }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (argc > 3) {
-        run(seed + strtoull(argv[3], NULL, 0));
-        return shared->leaks > 0;
-    }
-    for (uint64_t i = 0; shared->calls < want; i++) {
-        printf("callfuzz: seed %llu process %llu, %lu calls\n", (unsigned long long)seed, (unsigned long long)i, shared->calls);
-        fflush(stdout);
-        run(seed + i);
-    }
-    for (int n = 0; n < 512; n++)
-        reached += shared->done[n] > 0;
-    printf("callfuzz: %lu calls of %lu numbers, %lu leaks\n", shared->calls, reached, shared->leaks);
-    return shared->leaks > 0;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGUSR2, SIG_IGN); /* a new process is not ready for it */
+    if (which >= 0)
+        return repeat((uint64_t)which);
+    warm = want / 20 < 100000 ? want / 20 : 100000;
+    run(warm, begin); /* what the kernel keeps for later, it keeps now */
+    before = mem_free();
+    run(want, begin);
+    return finish(before, begin);
 }
