@@ -102,3 +102,12 @@ def test_ten_thousand_programs_lie_where_chance_puts_them():
 
 def test_nothing_is_left_to_chance():
     assert places(200, "--append", "norandmaps") == {name: (1, 0.0) for name in BITS}
+
+
+def test_a_bystander_of_a_fork_bomb_and_a_memory_hog():
+    """Its bytes are whole and it is in time (on a busy host, where time goes by without the guest, that is half a second)."""
+    status, out, err = run("siege", "2", "500000", "3", options=["--cpus", "1", "--mem", "64M", *program("siege")], limit=100)
+    text = out.decode()
+    difference = re.search(r"^MemFree ([+-]\d+) kB$", text, re.M)
+    assert status == 0 and difference, (text, err[-2000:])
+    assert abs(int(difference.group(1))) <= 256, text  # kernel stacks and slabs that wait for the next process
