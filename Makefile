@@ -151,7 +151,9 @@ BOOT_PROGRAMS := $(patsubst test/boot/programs/%.c,build/$(ARCH)/boot/%,$(wildca
 build/$(ARCH)/boot/%: test/boot/programs/%.c $(wildcard test/boot/programs/*.h test/boot/programs/*/*.[ch]) Makefile | $(COMPILER_SEEN)
 	@mkdir -p $(@D)
 	@echo "  UCC     $<"
-	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) -static -pthread $< $(wildcard test/boot/programs/$*/*.c) -o $@
+	$(Q)$(KCC) -std=gnu17 -O1 -g -Wall -Wextra $(WERROR) $(BOOT_LINK) -pthread $< $(wildcard test/boot/programs/$*/*.c) -o $@ -lm
+BOOT_LINK = -static
+build/$(ARCH)/boot/spot: BOOT_LINK = -fPIE -static-pie -nostdlib -Wl,--no-dynamic-linker -ffreestanding -fno-stack-protector
 
 # What measures, in the guest and elsewhere: plain C, static.
 BENCH_PROGRAMS := $(patsubst bench/%.c,build/$(ARCH)/bench/%,$(wildcard bench/*.c))

@@ -72,3 +72,42 @@ def test_every_mapping_is_looked_at():
     status, out, err = run("true", options=["--debug", "-v"])
     found = re.search(r"protection: (\d+) kernel mappings are as they must be", err)
     assert (status, out) == (0, b"") and found and int(found.group(1)) > 500, err[-4000:]
+
+
+def program(*names):
+    return [word for name in names for word in ("--add", f"build/{ARCH}/boot/{name}:/bin/{name}")]
+
+
+# Bits of chance that docs/abi.md promises: of the stack 13 of pages and 8 within one; the vDSO lies at one place. Beside
+# them more than four standard deviations of what 10,000 draws say (three for the stack: of so many values few are alike).
+BITS = {"stack": (21, 1.5), "mappings": (17, 0.4), "program": (18, 0.5), "heap": (13, 0.25), "vdso": (0, 0)}
+
+
+def places(execs, *options):
+    """name -> (different values, bits that they speak for)."""
+    script = f"spot {execs:08} && aslr {execs}"
+    status, out, err = run("sh", "-c", script, limit=200, options=["--cpus", "1", *options, *program("spot", "aslr")])
+    assert status == 0, (out, err[-2000:])
+    found = re.findall(r"^(\w+) (\d+) different, ([\d.]+) bits", out.decode(), re.M)
+    return {name: (int(different), float(bits)) for name, different, bits in found}
+
+
+def test_ten_thousand_programs_lie_where_chance_puts_them():
+    found = places(10000)
+    assert list(found) == list(BITS)
+    for name, (different, bits) in found.items():
+        promised, tolerance = BITS[name]
+        assert abs(bits - promised) <= tolerance, (name, different, bits)
+
+
+def test_nothing_is_left_to_chance():
+    assert places(200, "--append", "norandmaps") == {name: (1, 0.0) for name in BITS}
+
+
+def test_a_bystander_of_a_fork_bomb_and_a_memory_hog():
+    """Its bytes are whole and it is in time (on a busy host, where time goes by without the guest, that is half a second)."""
+    status, out, err = run("siege", "2", "500000", "3", options=["--cpus", "1", "--mem", "64M", *program("siege")], limit=100)
+    text = out.decode()
+    difference = re.search(r"^MemFree ([+-]\d+) kB$", text, re.M)
+    assert status == 0 and difference, (text, err[-2000:])
+    assert abs(int(difference.group(1))) <= 256, text  # kernel stacks and slabs that wait for the next process
