@@ -17,7 +17,7 @@ from . import build, machines, museum
 from .common import BUILD, TOP, Progress, Stop, say
 
 GUEST_LIMIT = 300  # seconds for all guest tests in one boot
-BOOT_LIMIT = 1500  # seconds for all boot tests
+BOOT_LIMIT = 2100  # seconds for all boot tests
 NOT_EMULATED = {"machine"}  # guest tests of what the user emulator, which is the oracle, has not: traps as they are
 QUICK_BOOT = "test_first_light[options0]"
 
