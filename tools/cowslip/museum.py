@@ -73,10 +73,9 @@ class HostRun(NamedTuple):
 class GuestRun(NamedTuple):
     program: str
     debug: bool  # recounts everything at each fork
-    arguments: str = ""  # then it is one of test/boot/programs, which prints no TAP: its status tells
-
-    def path(self) -> Path:
-        return BUILD / "riscv64" / ("boot" if self.arguments else "guest") / self.program
+    folder: str = "guest"  # of build/riscv64
+    arguments: str = ""
+    memory: str = "512M"
 
 
 SMALL = {"riscv64": "-O1 -DPT_BITS=3", "x86_64": "-O1 -DPT_BITS=2"}
@@ -93,7 +92,8 @@ for m in ("riscv64", "x86_64"):
                                    "--seed 1 --steps 30000")
 RUNS["riscv64-pte"] = HostRun("", "riscv64", "", "test_pte", "")
 RUNS.update({f"guest-{p}": GuestRun(p, debug) for p, debug in (("cow", True), ("pointers", True), ("forks", False))})
-RUNS["guest-callfuzz"] = GuestRun("callfuzz", True, "--calls 20000 --seed 1")
+RUNS["guest-callfuzz"] = GuestRun("callfuzz", True, "boot", "--calls 20000 --seed 1")
+RUNS["boot-failnth"] = GuestRun("failnth", True, "boot", "-t 5 fork pipe shrinks", "64M")
 USUAL = ["riscv64-small", "riscv64-calls", "x86_64-small", "x86_64-calls", "riscv64-full", "riscv64-long", "x86_64-long",
          "riscv64-strict"]
 
@@ -234,8 +234,8 @@ class Guests:
         self.ready = False
 
     def prepare(self) -> None:
-        programs = [str(r.path().relative_to(TOP)) for r in RUNS.values() if isinstance(r, GuestRun)]
-        build.make("building the guest tests", programs)
+        programs = [f"{r.folder}/{r.program}" for r in RUNS.values() if isinstance(r, GuestRun)]
+        build.make("building the guest tests", [f"build/riscv64/{p}" for p in programs])
         for name in ("kernel", "tools", "user"):  # newer files only, so that objects stay as they are
             subprocess.run(["rsync", "-a", "--delete", f"{TOP / name}/", f"{self.tree / name}/"] if shutil.which("rsync") else
                            ["cp", "-au", str(TOP / name), str(self.tree)], check=True)
@@ -255,8 +255,8 @@ class Guests:
             try:
                 for f in files:
                     shutil.copy(overlay / f, self.tree / f)
-                program = f"{run.path()}:/bin/{run.program}"
-                status, text = execute([str(self.tree / "cowslip"), "run", *(["--debug"] if run.debug else []), "--timeout", str(GUEST_LIMIT),
+                program = f"{BUILD / 'riscv64' / run.folder / run.program}:/bin/{run.program}"
+                status, text = execute([str(self.tree / "cowslip"), "run", *(["--debug"] if run.debug else []), "--mem", run.memory, "--timeout", str(GUEST_LIMIT),
                                         "--add", program, "--", f"/bin/{run.program}", *run.arguments.split()], GUEST_LIMIT + 120)
             finally:
                 for f in files:
@@ -323,8 +323,8 @@ def run(patterns: List[str], tell: Callable[[Outcome], None]) -> List[Outcome]:
 def command_line(name: str) -> str:
     r = RUNS[name]
     if isinstance(r, GuestRun):
-        where = f"test/boot/programs/{r.program}.c {r.arguments}" if r.arguments else f"test/guest/{r.program}.c"
-        return f"{where}, {'debug' if r.debug else 'release'}"
+        source = f"test/guest/{r.program}.c" if r.folder == "guest" else f"test/{r.folder}/programs/{r.program}.c {r.arguments}"
+        return f"{source}, {'debug' if r.debug else 'release'}"
     return f"{r.program} {r.options}".strip() + (f", {r.machine}, small" if "PT_BITS" in r.flags else f", {r.machine}")
 
 

@@ -179,7 +179,7 @@ static int act_fork_left_out(void)
 /* A process with much memory of all kinds goes, while nothing can be had. */
 static void prepare_exit(void)
 {
-    area_make_far(64 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    area_make_far(16 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     for (unsigned long at = 0; at < area_size; at += MiB)
         area[at] = 1;
     file_make("f", BIG);
@@ -366,8 +366,11 @@ static int act_mremap_grow(void)
 static int act_mremap_shrink(void)
 {
     char *at = mremap(zones[0], ZONE_PAGES * ZONE_STRIDE, ZONE_STRIDE + PAGE, 0);
+    int err = at == MAP_FAILED ? errno : 0;
 
-    return at == MAP_FAILED ? errno : 0;
+    if (err && zones[0][2 * ZONE_STRIDE] != 'z')
+        wrong("mremap failed, and what it was to unmap has %d", zones[0][2 * ZONE_STRIDE]);
+    return err;
 }
 
 static int act_madvise(void)
