@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   cowslip run -- ls -l /                one program; its output and status are ours
   echo hello | cowslip run -- wc -c     standard input goes to it
   cowslip run --cpus 4 --add prog:/bin/prog -- prog
+  cowslip run --disk FILE -- md5sum /dev/vda
   cowslip run --xv6 ~/xv6-riscv/user    the programs of an xv6 tree, in its shell
   cowslip test                          everything, also what takes minutes
 """
