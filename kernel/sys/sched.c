@@ -60,8 +60,8 @@ SYSCALL(sched_setaffinity)
         thread_put(t);
         return -EPERM;
     }
-    t->cpus_allowed = mask;
-    while (t == current && !(mask >> READ_ONCE(t->cpu) & 1))
+    WRITE_ONCE(t->cpus_allowed, mask);
+    while (t == current && !(READ_ONCE(t->cpus_allowed) >> READ_ONCE(t->cpu) & 1)) /* another thread may have set it meanwhile */
         sched_move();
     thread_put(t);
     return 0;

@@ -17,7 +17,7 @@ def test_soak(build):
     out = done.stdout.decode()
     said = re.search(r"^soak: seed 1, \d+ s, (\d+) operations, 0 wrong$", out, re.M)
     assert done.returncode == 0 and said and int(said.group(1)) > 5000, (out, done.stderr[-4000:])
-    assert out.count("soak: quiet: ") >= 3 and re.search(r"^soak: 10 s: ", out, re.M), out
+    assert out.count("soak: quiet: ") >= 2 and re.search(r"^soak: [12]\d s: ", out, re.M), out
     assert build == "--release" or int(re.search(r"in all: .* (\d+) audits", out).group(1)) >= 4, out
 
 

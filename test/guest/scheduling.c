@@ -182,6 +182,22 @@ static int from_cpu_to_cpu(void)
     return 0;
 }
 
+/* Two processes say different things about where one of them may run. */
+static int sent_here_and_there(void)
+{
+    pid_t first = getpid(), other = fork();
+    cpu_set_t one;
+
+    for (int turn = 0; turn < 3000; turn++) {
+        CPU_ZERO(&one);
+        CPU_SET((other == 0) == (turn & 1), &one);
+        sched_setaffinity(first, sizeof one, &one); /* EINVAL where there is one CPU */
+    }
+    if (other == 0)
+        _exit(0);
+    return waitpid(other, NULL, 0) == other ? 0 : 1;
+}
+
 static void in_child(int (*fn)(void), const char *what)
 {
     int status;
@@ -201,6 +217,7 @@ int main(void)
     alarm(120);
     calls();
     in_child(from_cpu_to_cpu, "affinity");
+    in_child(sent_here_and_there, "affinity that two set at once");
     if (sched_setscheduler(0, SCHED_FIFO, &p) == 0) { /* else it is not permitted here */
         sched_setscheduler(0, SCHED_OTHER, &none);
         in_child(realtime, "a real-time policy, and what a child has of it");

@@ -376,11 +376,11 @@ void worker(int log)
     static const struct rlimit files = {64, 64}, size = {1 << 20, 1 << 20}, as = {128 << 20, 128 << 20}, processes = {64, 64},
                                stack = {256 << 10, 256 << 10}; /* a handler that is gone is called until that is full */
     uint32_t id = 1000 + (uint32_t)(mine - shared->slots);
-    int none = open("/dev/null", O_RDWR);
+    int none = open("/dev/null", O_RDWR); /* unless another process has just taken it away */
 
     own_pid = getpid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (setsid() < 0 || (logging && dup2(log, LOG_FD) < 0))
+    if (none < 0 || setsid() < 0 || (logging && dup2(log, LOG_FD) < 0))
         _exit(7);
     for (int fd = 0; fd < 3; fd++)
         dup2(none, fd);
