@@ -26,8 +26,12 @@
 #include "proc/sched.h"
 
 /* The identifier of vm on this CPU: the one that it had, or that of whoever got its one first. */
-static unsigned asid_of(struct cpu *c, const struct vmspace *vm)
+static unsigned asid_of(struct cpu *c, struct vmspace *vm)
 {
+    unsigned hint = READ_ONCE(vm->asid_hint); /* of any CPU */
+
+    if (c->asids[hint].vm_id == vm->id)
+        return hint;
     for (unsigned i = 0; i < TLB_ASIDS; i++)
         if (c->asids[i].vm_id == vm->id)
             return i;
@@ -41,6 +45,7 @@ void tlb_load(struct vmspace *vm)
     u64 flushes = atomic_load(&vm->flushes);
     bool keep = c->asids[i].vm_id == vm->id && c->asids[i].flushes == flushes && arch_has_asids();
 
+    WRITE_ONCE(vm->asid_hint, (u8)i);
     c->asids[i] = (struct tlb_asid){vm->id, flushes};
     c->asid = (u8)i;
     vm_count(keep ? VMC_switch_keep : VMC_switch_flush, 1);

@@ -71,7 +71,7 @@ static void every_name_has_a_description(void **state)
 {
     static const char *const names[] = {"console",    "init",       "loglevel", "cowslip.trace", "maxproc",
                                         "norandmaps", "panic_test", "vm.fork",  "vm.overcommit", "vm.plant",
-                                        "virtio_mmio.device"};
+                                        "virtio_mmio.device", "fault_test", "vm.check"};
 
     (void)state;
     assert_int_equal(ARRAY_SIZE(known), ARRAY_SIZE(names));
