@@ -178,9 +178,9 @@ static int open_create(int dirfd, const char *path, u32 flags, u32 mode, struct 
 /* Onto what is mounted over a name that open_create found. */
 static struct dentry *over(struct dentry *d)
 {
-    while (d->mounted) {
-        struct dentry *root = d->mounted->root;
-        dentry_get(root);
+    struct dentry *root;
+
+    while ((root = mount_cross(d))) {
         dentry_put(d);
         d = root;
     }

@@ -134,7 +134,7 @@ void fs_context_put(struct fs_context *c);
 void fs_context_set(struct dentry *d, bool root); /* of the running process: its root or working directory */
 /* fs/lock.c: closing a descriptor gives up the process's ranges (owner), the last close of a file its flock. */
 void file_locks_drop(struct file *f, const void *owner);
-void process_locks_drop(struct process *p, struct file_table *files); /* fcntl's, of a process that ends: files was its table */
+void process_locks_drop(struct process *p); /* fcntl's, of a process that ends */
 struct dentry *fs_root_get(void), *fs_cwd_get(void); /* the running process's, with references */
 
 /* ---- pipes, memory files ---- */

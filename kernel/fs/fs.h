@@ -117,6 +117,7 @@ struct mount {
 /* ---- vnode.c ---- */
 struct vnode *vnode_create(struct superblock *sb, const struct vnode_ops *ops, u32 mode) __must_check;
 void vnode_get(struct vnode *v);
+void vnode_locks_drop(struct vnode *v); /* lock.c; of one that goes: nobody has it open */
 void vnode_put(struct vnode *v);
 /* May the running process do what (4 read, 2 write, 1 execute/search)? 0 or -EACCES. Root may, but for execution. */
 int vnode_permission(struct vnode *v, unsigned what) __must_check;
@@ -183,6 +184,7 @@ void fs_init(void);   /* root ramfs, /dev, /proc; devices register before or aft
  * with what was good before it kept. */
 int initramfs_unpack(const void *data, size_t size);
 /* Mounts sb's root at d. */
+struct dentry *mount_cross(struct dentry *at); /* the root of what is mounted here, with a reference; NULL: nothing is */
 int mount_remove(struct dentry *root); /* the root of a mounted file system: takes over the reference; -EINVAL, -EBUSY */
 int mount_add(struct dentry *d, struct dentry *root, struct superblock *sb, const char *source);
 struct mount *mount_next(struct mount *m); /* NULL starts; for /proc/mounts */

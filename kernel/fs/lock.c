@@ -11,6 +11,8 @@
 struct held_lock {
     struct list link;
     const void *owner; /* a struct file, or a struct process */
+    struct process *process; /* of a range: the owner, which has not ended */
+    struct list mine;        /* in its list */
     bool exclusive, range;
     u64 start, end;    /* end: first byte behind */
     u32 pid;
@@ -30,6 +32,21 @@ static struct held_lock *conflict_locked(struct vnode *v, const struct held_lock
     return NULL;
 }
 
+static void add_locked(struct vnode *v, struct held_lock *l)
+{
+    list_append(&v->locks, &l->link);
+    if (l->range)
+        list_append(&l->process->range_locks, &l->mine);
+}
+
+static void remove_locked(struct held_lock *l)
+{
+    list_remove(&l->link);
+    if (l->range)
+        list_remove(&l->mine);
+    kmem_free(l);
+}
+
 /* Takes [start, end) out of the owner's locks. spare: for the one that is cut in two; true: used. */
 static bool cut_locked(struct vnode *v, const struct held_lock *range, struct held_lock *spare)
 {
@@ -43,15 +60,14 @@ static bool cut_locked(struct vnode *v, const struct held_lock *range, struct he
             *spare = *l;
             spare->start = range->end;
             l->end = range->start;
-            list_append(&v->locks, &spare->link);
+            add_locked(v, spare);
             used = true;
         } else if (l->start < range->start) {
             l->end = range->start;
         } else if (l->end > range->end) {
             l->start = range->end;
         } else {
-            list_remove(&l->link);
-            kmem_free(l);
+            remove_locked(l);
         }
     }
     return used;
@@ -64,7 +80,7 @@ static int try_locked(struct vnode *v, struct held_lock **new, struct held_lock 
         return -EAGAIN;
     if (cut_locked(v, *new, *spare))
         *spare = NULL;
-    list_append(&v->locks, &(*new)->link);
+    add_locked(v, *new);
     *new = NULL;
     return 0;
 }
@@ -125,13 +141,11 @@ int file_flock(struct file *f, bool unlock, bool exclusive, bool wait)
 
 int file_range_lock(struct file *f, struct range_lock *r, enum range_op op)
 {
-    struct held_lock l = {.owner = current_process(), .range = true, .exclusive = r->exclusive, .start = r->start,
+    struct held_lock l = {.owner = current_process(), .process = current_process(), .range = true, .exclusive = r->exclusive, .start = r->start,
                           .end = r->end, .pid = current_process()->pid}, *other;
 
     if (!f->vnode)
         return -EBADF;
-    if (op != RANGE_TEST && !r->unlock)
-        current_process()->range_locks = true;
     if (op != RANGE_TEST)
         return r->unlock ? release(f->vnode, &l) : take(f->vnode, &l, op == RANGE_WAIT);
     spin_lock(&lock_lock);
@@ -143,14 +157,25 @@ int file_range_lock(struct file *f, struct range_lock *r, enum range_op op)
     return 0;
 }
 
-void process_locks_drop(struct process *p, struct file_table *files)
+void process_locks_drop(struct process *p)
 {
-    struct file *f;
+    bool any;
 
-    for (int fd = 0; p->range_locks && (fd = file_table_next(files, fd, &f)) >= 0; fd++) {
-        file_locks_drop(f, p);
-        file_put(f);
-    }
+    spin_lock(&lock_lock);
+    any = !list_empty(&p->range_locks);
+    while (!list_empty(&p->range_locks))
+        remove_locked(list_entry(p->range_locks.next, struct held_lock, mine));
+    spin_unlock(&lock_lock);
+    if (any)
+        waitq_wake_all(&released);
+}
+
+void vnode_locks_drop(struct vnode *v)
+{
+    spin_lock(&lock_lock);
+    while (!list_empty(&v->locks))
+        remove_locked(list_entry(v->locks.next, struct held_lock, link));
+    spin_unlock(&lock_lock);
 }
 
 void file_locks_drop(struct file *f, const void *owner)

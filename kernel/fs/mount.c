@@ -38,14 +38,27 @@ int mount_add(struct dentry *on, struct dentry *root, struct superblock *sb, con
     return -EBUSY;
 }
 
-/* Only what nobody uses: the root of a file system whose names nobody holds. */
-static int may_unmount(const struct dentry *root)
+/* Only what nobody uses: the root of a file system whose names nobody holds, and to which nobody crosses now. */
+static int may_unmount_locked(const struct dentry *root)
 {
     const struct mount *m = root->mount;
 
     if (!m || !m->on)
         return -EINVAL;
     return ref_count(&root->refs) > 3 || !list_empty(&root->children) ? -EBUSY : 0; /* maker, mount, caller */
+}
+
+struct dentry *mount_cross(struct dentry *at)
+{
+    struct dentry *root = NULL;
+
+    if (!READ_ONCE(at->mounted))
+        return NULL;
+    spin_lock(&mount_lock);
+    if (at->mounted)
+        dentry_get(root = at->mounted->root);
+    spin_unlock(&mount_lock);
+    return root;
 }
 
 void superblock_drop(struct superblock *sb, struct dentry *root)
@@ -58,25 +71,27 @@ void superblock_drop(struct superblock *sb, struct dentry *root)
 int mount_remove(struct dentry *root)
 {
     struct superblock *sb = root->vnode->sb;
-    struct mount *m = root->mount;
-    int err = may_unmount(root);
+    struct mount *m;
+    int err;
 
-    if (err) {
-        dentry_put(root);
-        return err;
-    }
     spin_lock(&mount_lock);
-    list_remove(&m->link);
-    m->on->mounted = NULL;
-    root->mount = NULL;
+    m = root->mount;
+    err = may_unmount_locked(root);
+    if (!err) {
+        list_remove(&m->link);
+        m->on->mounted = NULL;
+        root->mount = NULL;
+    }
     spin_unlock(&mount_lock);
-    dentry_put(m->on);
+    if (!err) {
+        dentry_put(m->on);
+        dentry_put(root);
+        kmem_free(m);
+    }
     dentry_put(root);
-    kmem_free(m);
-    dentry_put(root);
-    if (!sb->kept)
+    if (!err && !sb->kept)
         superblock_drop(sb, root);
-    return 0;
+    return err;
 }
 
 struct mount *mount_next(struct mount *m)

@@ -42,11 +42,10 @@ static void step_to(struct walk *w, struct dentry *d) /* takes over d's referenc
 /* Onto what is mounted here. */
 static void cross_mounts(struct walk *w)
 {
-    while (w->at->mounted) {
-        struct dentry *root = w->at->mounted->root;
-        dentry_get(root);
+    struct dentry *root;
+
+    while ((root = mount_cross(w->at)))
         step_to(w, root);
-    }
 }
 
 static bool is_dir(const struct dentry *d)

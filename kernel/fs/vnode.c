@@ -33,6 +33,7 @@ void vnode_put(struct vnode *v)
 {
     if (!ref_put(&v->refs))
         return;
+    vnode_locks_drop(v);
     if (v->ops->destroy)
         v->ops->destroy(v);
     if (v->object)

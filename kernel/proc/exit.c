@@ -41,10 +41,9 @@ static void release_parts(struct process *p)
     if (vm)
         vmspace_put(vm);
     process_vfork_release(p);
-    if (files) {
-        process_locks_drop(p, files);
+    process_locks_drop(p);
+    if (files)
         file_table_put(files);
-    }
     if (fs)
         fs_context_put(fs);
     if (exe)

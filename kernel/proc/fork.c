@@ -85,6 +85,7 @@ void process_init_fields(struct process *p)
     list_init(&p->all_link);
     list_init(&p->hash_link);
     list_init(&p->threads);
+    list_init(&p->range_locks);
     spin_init(&p->cred_lock, "credentials", RANK_SIGNAL);
     spin_init(&p->siglock, "signals", RANK_SIGNAL);
     signal_queue_init(&p->pending);

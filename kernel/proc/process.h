@@ -94,7 +94,7 @@ struct process {
     struct { u64 minor, major; } child_faults;
     struct process_timers *timers;  /* proc/itimer.h; NULL: never had one */
     u32 oom_score_adj;
-    bool range_locks;               /* it has had some: fs/lock.c */
+    struct list range_locks;        /* fs/lock.c, under its lock */
     u32 persona;                    /* personality(2) */
 };
 

@@ -508,6 +508,7 @@ static void cpu_online(struct cpu *c)
     atomic_fetch_or(&idle_mask, 1ul << c->id);
     atomic_fetch_or(&online_mask, 1ul << c->id);
     __atomic_fetch_add(&cpu_count, 1, __ATOMIC_SEQ_CST);
+    arch_flush_local_kernel(); /* kernel stacks that came and went before the bit was set: this CPU was not told */
 }
 
 void sched_cpu_main(struct cpu *c)

@@ -320,7 +320,20 @@ static int range_from_user(struct file *f, const struct flock_abi *l, struct ran
     return 0;
 }
 
-static s64 lock_call(struct file *f, u32 cmd, vaddr_t arg)
+/* Another thread may have closed fd while this one waited: then its locks went, and this one came too late. */
+static int unless_closed(int fd, struct file *f)
+{
+    struct file *now = fd_get(fd);
+    bool same = now == f;
+
+    if (now)
+        file_put(now);
+    if (!same)
+        file_locks_drop(f, current_process());
+    return same ? 0 : -EBADF;
+}
+
+static s64 lock_call(int fd, struct file *f, u32 cmd, vaddr_t arg)
 {
     struct flock_abi l;
     struct range_lock r;
@@ -335,6 +348,8 @@ static s64 lock_call(struct file *f, u32 cmd, vaddr_t arg)
         err = -EBADF;
     if (!err)
         err = file_range_lock(f, &r, cmd == F_GETLK ? RANGE_TEST : cmd == F_SETLKW ? RANGE_WAIT : RANGE_TRY);
+    if (!err && cmd != F_GETLK && !r.unlock)
+        err = unless_closed(fd, f);
     if (err || cmd != F_GETLK)
         return err;
     l.type = r.unlock ? F_UNLCK : r.exclusive ? F_WRLCK : F_RDLCK;
@@ -378,7 +393,7 @@ static s64 fcntl_file(int fd, struct file *f, u32 cmd, u64 arg)
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
-        return lock_call(f, cmd, arg);
+        return lock_call(fd, f, cmd, arg);
     case F_SETOWN:
     case F_GETOWN:
         return 0;

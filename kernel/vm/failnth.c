@@ -8,7 +8,7 @@ extern struct alloc_site *const _alloc_sites_start[], *const _alloc_sites_end[];
 bool alloc_fails(struct alloc_site *site, bool reserve)
 {
     struct thread *t = current;
-    u64 plan;
+    u64 plan, left;
 
     atomic_fetch_add_explicit(&site->calls, 1, memory_order_relaxed);
     if (!t->process || t->alloc_exempt) {
@@ -16,14 +16,15 @@ bool alloc_fails(struct alloc_site *site, bool reserve)
         return false;
     }
     plan = atomic_load_explicit(&t->alloc_plan, memory_order_relaxed);
-    if (plan == 0 || (reserve && !(plan & ALLOC_FAIL_RESERVE)))
-        return false;
-    if (plan & ALLOC_FAIL_COUNT) {
-        plan--;
-        atomic_store_explicit(&t->alloc_plan, plan & (ALLOC_FAIL_COUNT | ALLOC_FAIL_ALL) ? plan : 0, memory_order_relaxed);
-        if (plan & ALLOC_FAIL_COUNT)
+    do {
+        if (plan == 0 || (reserve && !(plan & ALLOC_FAIL_RESERVE)))
             return false;
-    }
+        left = plan & ALLOC_FAIL_COUNT ? plan - 1 : plan;
+        if (!(left & (ALLOC_FAIL_COUNT | ALLOC_FAIL_ALL)))
+            left = 0;
+    } while (!atomic_compare_exchange_weak(&t->alloc_plan, &plan, left)); /* somebody writes another plan */
+    if (left & ALLOC_FAIL_COUNT)
+        return false;
     atomic_fetch_add_explicit(&site->failed, 1, memory_order_relaxed);
     return true;
 }

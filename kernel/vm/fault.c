@@ -44,7 +44,7 @@ static const struct region *stack_grow(struct vmspace *vm, const struct region *
     const struct region *below = region_find_before(vm->regions, stack->start);
     struct region_node *grown;
 
-    if (!stack_limit_permits(vm, stack, start) || (below && below->end + STACK_GUARD > start))
+    if (start < vm->mmap_low || !stack_limit_permits(vm, stack, start) || (below && below->end + STACK_GUARD > start))
         return NULL;
     if ((stack->flags & VM_LOCKED) && !vm_lock_permits(vm, stack->start - start))
         return NULL;

@@ -20,6 +20,8 @@
 #undef kmem_zalloc
 #undef kmem_resize
 #undef kmem_strdup
+#undef page_alloc
+#undef page_alloc_run
 
 #define POISON 0x5a
 static const u16 sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, KMEM_SMALL};

@@ -14,7 +14,7 @@ def run(*cmd, options=(), stdin=None, limit=60):
     """One program in the guest: (status, stdout, stderr)."""
     words = ["./cowslip", "run", "--arch", ARCH, "--timeout", str(limit), *options]
     done = subprocess.run([*words, "--", *cmd], cwd=TOP, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=limit + 60, check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=limit + 300, check=False)  # before it starts it may wait for what another test fetches
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -172,6 +174,84 @@ static void locks(void)
     close(fd);
 }
 
+/* ---- locks of who has ended ---- */
+
+static int shared_fd, go[2];
+static char sharer_stack[65536] __attribute__((aligned(16)));
+
+static int lock_all(int fd, int cmd)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, cmd, &l);
+}
+
+static int closes(void *arg)
+{
+    (void)arg;
+    return close(shared_fd);
+}
+
+/* One process locks, another one, with which it shares its descriptors, closes the file. */
+static void lock_and_share(const char *name)
+{
+    int sharer;
+
+    shared_fd = open(name, O_RDWR);
+    lock_all(shared_fd, F_SETLK);
+    sharer = clone(closes, sharer_stack + sizeof sharer_stack, CLONE_FILES | CLONE_VM | SIGCHLD, NULL);
+    _exit(sharer < 0 || waitpid(sharer, NULL, 0) != sharer);
+}
+
+static void *waits(void *arg)
+{
+    (void)arg;
+    lock_all(shared_fd, F_SETLKW);
+    return NULL;
+}
+
+/* One thread waits for the lock, another one closes the file, then the lock becomes free. */
+static void lock_too_late(const char *name)
+{
+    pthread_t t;
+
+    shared_fd = open(name, O_RDWR);
+    pthread_create(&t, NULL, waits, NULL);
+    usleep(100000);
+    close(shared_fd);
+    if (write(go[1], "x", 1) != 1)
+        _exit(1);
+    pthread_join(t, NULL);
+    _exit(0);
+}
+
+static void locks_of_who_has_ended(void)
+{
+    const char *name = "/tmp/ended";
+    int fd = open(name, O_RDWR | O_CREAT, 0600), status = -1, holder;
+    char c;
+
+    if (fork() == 0)
+        lock_and_share(name);
+    ok(wait(&status) > 0 && status == 0 && lock_all(fd, F_SETLK) == 0, "a lock ends with its process, whoever has closed the file");
+    close(fd);
+    if (pipe(go))
+        return;
+    holder = fork();
+    if (holder == 0) {
+        fd = open(name, O_RDWR);
+        _exit(lock_all(fd, F_SETLK) || read(go[0], &c, 1) != 1);
+    }
+    usleep(100000);
+    if (fork() == 0)
+        lock_too_late(name);
+    while (wait(NULL) > 0)
+        ;
+    fd = open(name, O_RDWR);
+    ok(fd >= 0 && lock_all(fd, F_SETLK) == 0, "so does one that was had after the file was closed");
+    unlink(name);
+}
+
 int main(void)
 {
     ok(mkdtemp(dir) && chdir(dir) == 0, "a directory");
@@ -181,6 +261,7 @@ int main(void)
     descriptors();
     pipes();
     locks();
+    locks_of_who_has_ended();
     what_stays();
     ok(unlink("f") == 0 && chdir("/") == 0 && rmdir(dir) == 0, "cleaned up");
     return done();

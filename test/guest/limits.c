@@ -285,6 +285,19 @@ static int grows_down(void)
     return stores_down(top - 500 * PAGE, 500) == 500 - 1 - GAP ? 0 : 4;
 }
 
+/* Below the lowest address that a mapping may have, nothing grows. */
+static int grows_to_the_bottom(void)
+{
+    char *bottom = (char *)0x10000;
+
+    catch_faults();
+    if (setuid(1000))
+        return 1;
+    if (mmap(bottom, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0) != bottom)
+        return errno == EEXIST ? 0 : 3; /* this program lies there itself: test_vm_calls.c has the same */
+    return stores_down(bottom, 16) == 0 ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -309,5 +322,7 @@ int main(int argc, char **argv)
     ok(in_child(gap_above_a_mapping) == 0, "a stack stops %lu pages above what is mapped", GAP);
     ok(in_child(stack_ends_at_its_limit) == 0, "and at 8 MiB");
     ok(in_child(grows_down) == 0, "MAP_GROWSDOWN grows, and stops in the same way");
+    if (geteuid() == 0)
+        ok(in_child(grows_to_the_bottom) == 0, "and never to address 0");
     return done();
 }

@@ -358,6 +358,8 @@ static void test_another_stack_grows(void **state)
     vm->stack_size = 100 * PAGE_SIZE;
     store(top - 100 * PAGE_SIZE, 1);
     assert_int_equal(host_store(top - 101 * PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
+    map(A, 1, RW, MAP_FIXED_ | MAP_GROWSDOWN_); /* never to where nothing may be mapped */
+    assert_int_equal(host_store(A - PAGE_SIZE, 1), FAULT_SEGV_MAPERR);
 }
 
 /* Large mappings are kept away from the topmost GiB. */

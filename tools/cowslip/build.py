@@ -10,9 +10,13 @@ from .common import BUILD, TOP, Progress, Stop, one_at_a_time, say
 
 def make(what: str, words: List[str]) -> None:
     command = ["make", "-C", str(TOP), "--no-print-directory", f"-j{os.cpu_count() or 1}", *words]
+    def is_made() -> bool:
+        return subprocess.run([*command, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    if is_made():
+        return
     with one_at_a_time("make"):  # tests that run side by side start commands that would build
-        done = subprocess.run([*command, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if done.returncode == 0:
+        if is_made():
             return
         with Progress(what):
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

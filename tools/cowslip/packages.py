@@ -106,13 +106,17 @@ def folder(arch: str) -> Path:
     return BUILD / "packages" / arch
 
 
-@one_at_a_time("packages")
 def fetch(arch: str) -> Path:
     """The packages' files, unpacked in one tree; fetched if they are not there."""
     tree = folder(arch)
+    if any(not (tree / f".{p.name}").exists() for p in GUEST):
+        fetch_missing(arch, tree)
+    return tree
+
+
+@one_at_a_time("packages")
+def fetch_missing(arch: str, tree: Path) -> None:
     missing = [p for p in GUEST if not (tree / f".{p.name}").exists()]
-    if not missing:
-        return tree
     for p in missing:
         say(f"fetching {p.name} for {arch} (Debian {SUITE}): {p.why}")
     tree.mkdir(parents=True, exist_ok=True)
@@ -129,7 +133,6 @@ def fetch(arch: str) -> Path:
                 raise Stop(f"{p.name} was not downloaded", EX_UNAVAILABLE)
             run(["dpkg-deb", "-x", str(debs[0]), str(tree)], state)
             (tree / f".{p.name}").touch()
-    return tree
 
 
 # What a package brings for people to read, and the guest has no use for.
@@ -157,15 +160,23 @@ def unpacked(arch: str, deb: Path) -> Path:
     return tree
 
 
-@one_at_a_time("packages")
 def with_dependencies(arch: str, names: List[str]) -> List[Path]:
     """The unpacked trees of the packages and of all that they depend on. What has been fetched once is kept."""
     check_names(names)
     wanted = sorted(set(names))
     record = BUILD / "packages" / f"{arch}-all" / (",".join(wanted) + ".list")
+    return recorded(record) or fetch_with_dependencies(arch, wanted, record)
+
+
+def recorded(record: Path) -> List[Path]:
     trees = [record.parent / line for line in record.read_text().split()] if record.exists() else []
-    if trees and all(t.exists() for t in trees):
-        return trees
+    return trees if all(t.exists() for t in trees) else []
+
+
+@one_at_a_time("packages")
+def fetch_with_dependencies(arch: str, wanted: List[str], record: Path) -> List[Path]:
+    if recorded(record):
+        return recorded(record)
     say(f"fetching {' '.join(wanted)} for {arch} (Debian {SUITE}), and what they depend on")
     with Progress("fetching"):
         state = prepare(arch)
@@ -176,7 +187,8 @@ def with_dependencies(arch: str, names: List[str]) -> List[Path]:
             old.unlink()
         run(["apt-get", *options, "-oDebug::NoLocking=1", "--no-install-recommends", "-y", "-d", "install", *wanted], state)
         trees = [unpacked(arch, deb) for deb in sorted(debs.glob("*.deb"))]
-    record.write_text("\n".join(t.name for t in trees) + "\n")
+    record.with_suffix(".new").write_text("\n".join(t.name for t in trees) + "\n")
+    record.with_suffix(".new").rename(record)
     return trees
 
 

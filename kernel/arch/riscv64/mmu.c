@@ -188,6 +188,7 @@ void mmu_init(void)
     kernel_root[root_index(DEVICE_AREA)] = pte_table(image_phys(device_table));
     keep(image_phys(_kernel_start).pa, alloc_next);
     kernel_satp = SATP_SV39 | image_phys(kernel_root).pa >> PAGE_SHIFT;
+    arch_flush_local_kernel(); /* the stores to the tables come before satp leads to them */
     has_asids = asids_found();
     csr_write(satp, kernel_satp);
     arch_flush_local_kernel();
