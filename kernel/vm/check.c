@@ -7,9 +7,11 @@
  *  (1) a table, root or data page has as many references as there are entries
  *      that point to it (page_zero one more); an object's page at least one
  *      more than that, and at most PINS_MAX more (reads and writes in flight);
- *  (2,3) an edge that lets writes through to a table that is not exclusive leads
- *      to a sealed table, and a sealed table lets no write through; a leaf that
- *      can be written on an exclusive path has a page of its own or an object's;
+ *  (2,3) an edge that lets writes through leads to a table with one reference or
+ *      to a sealed one, so where a write may come to a table that is not
+ *      exclusive, the table is sealed; a sealed table lets no write through; a
+ *      leaf that can be written on an exclusive path has a page of its own or an
+ *      object's;
  *  - counts of used entries, levels and kinds agree; nothing free is mapped.
  */
 #include "vm/check.h"
@@ -199,6 +201,9 @@ static void check_edge(struct walk *w, struct page *t, unsigned level, pte_t e, 
     if (path.writable && !path.exclusive && !table_sealed(child))
         broken(w, "shared table %#lx can be written through from %#lx and is not sealed", page_paddr(child).pa,
                page_paddr(t).pa);
+    if (pte_table_writable(e) && page_refs(child) != 1 && !table_sealed(child))
+        broken(w, "open edge of table %#lx leads to table %#lx, which is shared and not sealed", page_paddr(t).pa,
+               page_paddr(child).pa);
     if (table_sealed(t) && pte_table_writable(e) && !table_sealed(child))
         broken(w, "sealed table %#lx lets writes through to %#lx", page_paddr(t).pa, page_paddr(child).pa);
     if (first)

@@ -135,6 +135,8 @@ def parser() -> argparse.ArgumentParser:
     m.set_defaults(run=museum)
     o = verbs.add_parser("proof", help="prove operations on the tree of tables, within bounds (docs/proof.md)")
     o.add_argument("--mutants", action="store_true", help="and see that planted faults break the proof")
+    o.add_argument("--all", action="store_true", help="also the cases that differ little from others")
+    o.add_argument("pattern", nargs="*", metavar="PATTERN", help="only operations whose name has one of these in it")
     o.set_defaults(run=proof)
     b = verbs.add_parser("bench", help="measure Cowslip and Linux side by side")
     size = b.add_mutually_exclusive_group()
@@ -261,7 +263,7 @@ def museum(args: argparse.Namespace) -> int:
 def proof(args: argparse.Namespace) -> int:
     from . import proof as proofs
     setup.setup("riscv64", [])
-    return proofs.run(args.mutants)
+    return proofs.run(args.mutants, args.all, args.pattern)
 
 
 def main(argv: List[str]) -> int:
