@@ -106,7 +106,7 @@ static struct process *process_copy(struct process *from, const struct clone_arg
     p->cred = from->cred;
     memcpy(p->rlimit, from->rlimit, sizeof p->rlimit);
     memcpy(p->comm, from->comm, sizeof p->comm);
-    p->exit_signal = a->exit_signal;
+    p->exit_signal = a->flags & CLONE_PARENT ? from->exit_signal : a->exit_signal; /* the parent is not the caller's to signal */
     p->dumpable = from->dumpable;
     p->personality = from->personality;
     p->persona = from->persona;

@@ -162,6 +162,30 @@ static void orphans_without_a_signal(void)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
+static volatile sig_atomic_t seen_usr1;
+
+static void on_usr1(int signo)
+{
+    (void)signo;
+    seen_usr1 = 1;
+}
+
+/* Whose parent is to be the caller's parent tells it of its end as the caller would: not by a signal of the caller's choice. */
+static void siblings_do_not_choose(void)
+{
+    int reaped = 0;
+
+    signal(SIGUSR1, on_usr1);
+    if (fork() == 0) {
+        long pid = syscall(SYS_clone, 0x8000 /* CLONE_PARENT */ | SIGUSR1, NULL, NULL, NULL, NULL);
+        _exit(pid < 0 ? 1 : 0);
+    }
+    while (waitpid(-1, NULL, __WALL) > 0)
+        reaped++;
+    ok(seen_usr1 == 0 && reaped >= 1, "the end of a sibling is SIGCHLD");
+    signal(SIGUSR1, SIG_DFL);
+}
+
 int main(void)
 {
     sequence(300);
@@ -172,5 +196,6 @@ int main(void)
     vforked();
     stopped();
     orphans_without_a_signal();
+    siblings_do_not_choose();
     return done();
 }
