@@ -162,6 +162,8 @@ static ssize_t proc_write(struct file *f, struct uio *u, u64 *pos)
     }
     if (n->kind != PROC_ENTRY || !(n->entry->write || n->entry->write_thread))
         return -EACCES;
+    if (n->entry->guarded && !proc_may_look(n->process)) /* it may have got other rights since */
+        return -EACCES;
     if (u->left >= sizeof text)
         return -EINVAL;
     len = u->left;

@@ -12,6 +12,7 @@
 #include "proc/itimer.h"
 #include "proc/vdso.h"
 #include "sys/syscall.h"
+#include "vm/failnth.h"
 #include "vm/kmem.h"
 #include "vm/uaccess.h"
 
@@ -520,6 +521,8 @@ static bool take_file_ids(struct process *p, const struct vnode *v)
     c->suid = c->fsuid = c->euid;
     c->sgid = c->fsgid = c->egid;
     spin_unlock(&p->cred_lock);
+    if (changes)
+        alloc_plan_clear();
     return changes;
 }
 

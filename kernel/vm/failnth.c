@@ -29,6 +29,11 @@ bool alloc_fails(struct alloc_site *site, bool reserve)
     return true;
 }
 
+void alloc_plan_clear(void)
+{
+    atomic_store(&current->alloc_plan, 0);
+}
+
 void alloc_exempt_begin(void)
 {
     current->alloc_exempt++;

@@ -33,6 +33,7 @@ struct alloc_site {
 bool alloc_fails(struct alloc_site *site, bool reserve) __must_check;
 /* Between the two the running thread's allocations are exempt; they nest. */
 void alloc_exempt_begin(void), alloc_exempt_end(void);
+void alloc_plan_clear(void); /* the running thread's plan: a program with other rights is not to have it */
 void alloc_site_for_each(void (*fn)(const struct alloc_site *site, void *arg), void *arg);
 
 /* reserve must be a constant, or cost nothing to look at twice. */
@@ -48,6 +49,10 @@ static inline void alloc_exempt_begin(void)
 }
 
 static inline void alloc_exempt_end(void)
+{
+}
+
+static inline void alloc_plan_clear(void)
 {
 }
 #endif
