@@ -42,6 +42,7 @@ static struct keeper {
     unsigned long episodes, ended, killed, stuck, audits;
     unsigned long stuck_in[NUMBERS], fault_in[NUMBERS], signals[65], statuses[16];
     unsigned workers;
+    unsigned idle;  /* lines in a row without a call */
     double slowest; /* seconds from SIGKILL to the end */
     uint64_t next;
 } k;
@@ -104,6 +105,13 @@ static void __attribute__((noreturn)) hang(unsigned i)
     _exit(3);
 }
 
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *f)
+{
+    (void)s, (void)kind;
+    remove(path); /* the rest goes on */
+    return f->level == 0 && access(path, F_OK) == 0;
+}
+
 /* What root may have taken away. */
 static void restore_devices(void)
 {
@@ -119,17 +127,11 @@ static void restore_devices(void)
             printf("callfuzz: %s: %s\n", folders[i], strerror(errno));
     for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
         if (stat(devices[i].name, &s) || !S_ISCHR(s.st_mode) || (s.st_mode & 0666) != 0666) {
-            unlink(devices[i].name);
+            if (unlink(devices[i].name)) /* or somebody has made a folder of the name */
+                nftw(devices[i].name, remove_one, 8, FTW_DEPTH | FTW_PHYS);
             mknod(devices[i].name, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor));
             chmod(devices[i].name, 0666);
         }
-}
-
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *f)
-{
-    (void)s, (void)kind;
-    remove(path); /* the rest goes on */
-    return f->level == 0 && access(path, F_OK) == 0;
 }
 
 static void clean_up(uint64_t e)
@@ -274,6 +276,7 @@ static void progress(double begin)
            "MemFree %lu kB\n", now() - begin, n, last ? (double)(n - calls_then) / (now() - last) : 0.0, k.episodes, k.next, k.killed,
            k.stuck, reached(shared->done), reached(shared->good), atomic_load(&shared->leaks), k.audits, mem_free());
     fflush(stdout);
+    k.idle = last && n == calls_then ? k.idle + 1 : 0;
     last = now(), calls_then = n;
     setpriority(PRIO_PROCESS, 0, -10);
 }
@@ -283,7 +286,7 @@ static void run(unsigned long want, double begin)
 {
     double audited = now();
 
-    while (all_calls() < want && !atomic_load(&shared->leaks)) {
+    while (all_calls() < want && !atomic_load(&shared->leaks) && k.idle < 3) {
         for (unsigned i = 0; i < k.workers; i++)
             if (k.children[i].pid <= 0)
                 start(i, k.next++, 1);
@@ -335,8 +338,14 @@ static int finish(unsigned long before, double begin)
            "%lu audits, %lu leaks%s\n", seed, calls_made, reached(shared->done), atomic_load(&shared->other), (double)calls_made / (now() - begin),
            reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, atomic_load(&shared->leaks),
            free + SLACK < before ? ", MEMORY LOST" : "");
+    if (k.idle >= 3) {
+        printf("callfuzz: STOPPED: processes end before their first call\n");
+        fflush(stdout);
+        if (system("ls -la / /dev /tmp; cat /proc/mounts"))
+            printf("callfuzz: no shell\n");
+    }
     fflush(stdout);
-    return atomic_load(&shared->leaks) > 0 || free + SLACK < before;
+    return atomic_load(&shared->leaks) > 0 || free + SLACK < before || k.idle >= 3;
 }
 
 /* One episode again, or a part of it. */
