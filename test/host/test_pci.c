@@ -83,7 +83,7 @@ bool arch_irq_unmask(unsigned line)
     return true;
 }
 
-static unsigned masked;
+static unsigned masked, masks;
 
 bool arch_irq_save(void)
 {
@@ -95,9 +95,11 @@ void arch_irq_restore(bool on)
     assert_true(on);
 }
 
-void arch_irq_mask(unsigned line)
+bool arch_irq_mask(unsigned line)
 {
     masked = line;
+    masks++;
+    return true;
 }
 
 void arch_io_fence(void)
@@ -398,12 +400,53 @@ static void a_line_that_never_rests(void **state)
     irq_dispatch(LINES_TOO_MANY);
 }
 
+/* Another device is led to it: it is turned on, and off again. */
+static void a_line_that_was_given_up(void **state)
+{
+    bool served = false;
+
+    (void)state;
+    make_bus();
+    masks = 0;
+    assert_true(irq_register(5, second, NULL));
+    for (unsigned i = 0; i < 3 * FRUITLESS_MAX; i++)
+        irq_dispatch(5);
+    assert_int_equal(masks, 1);
+    unmasked = 0;
+    assert_true(irq_register(5, first, &served));
+    assert_int_equal(unmasked, 5);
+    for (unsigned i = 0; i < FRUITLESS_MAX - 1; i++)
+        irq_dispatch(5);
+    assert_int_equal(masks, 1);
+    irq_dispatch(5);
+    assert_int_equal(masks, 2);
+}
+
+/* A busy device on it does not hide one that never lets go; one now and then for nothing is nothing. */
+static void a_busy_line(void **state)
+{
+    bool served;
+
+    (void)state;
+    for (unsigned every = 2; every <= 1000; every = every == 2 ? 10 : every * 10) {
+        make_bus();
+        masks = 0;
+        assert_true(irq_register(5, first, &served));
+        for (unsigned i = 0; i < 100 * FRUITLESS_MAX; i++) {
+            served = i % every == 0;
+            irq_dispatch(5);
+        }
+        assert_int_equal(masks, every > 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_get_addresses), cmocka_unit_test(the_firmwares_addresses_stay), cmocka_unit_test(interrupts),
         cmocka_unit_test(no_room), cmocka_unit_test(capabilities_in_a_circle), cmocka_unit_test(structures_beyond_the_register),
         cmocka_unit_test(bridges_in_a_circle), cmocka_unit_test(noise), cmocka_unit_test(a_line_that_never_rests),
+        cmocka_unit_test(a_line_that_was_given_up), cmocka_unit_test(a_busy_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
