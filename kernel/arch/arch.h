@@ -168,6 +168,7 @@ struct platform {
     paddr_t initrd;
     u64 initrd_size;
     unsigned cpu_count;
+    unsigned physical_bits; /* of an address, at most */
     char bootargs[2048];
     char model[64];
     u8 rng_seed[64]; /* /chosen/rng-seed, else zero */

@@ -11,7 +11,7 @@
 #define LINES 256u
 #define HANDLERS 96u
 #define FRUITLESS_MAX 10000u /* interrupts that were nobody's */
-#define SERVED_WORTH 4u      /* of those, how many one that was somebody's makes up for */
+#define SERVED_WORTH 8u      /* of those, how many one that was somebody's makes up for: a disk has as many requests */
 
 static struct handler {
     bool (*fn)(void *arg);
