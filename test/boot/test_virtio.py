@@ -149,6 +149,23 @@ def test_places_from_the_boot_line(tmp_path, monkeypatch):
     assert disk(["random", "/dev/vda", "60"], MEMORY, "--disk", str(file)) == crc(file)
 
 
+@pytest.mark.skipif(ARCH != "x86_64", reason="only there")
+def test_bad_places_on_the_boot_line(tmp_path):
+    """In memory, beyond what the CPU can address, larger than all windows, odd: no device, and the others work; the serial port's pin: shared."""
+    file = make(tmp_path)
+    places = ["2000M@0xfeb00000:5", "512@0xf000000000000:5", "512@0x100000:5", "512@0xfffffffffffff000:5", "16@0xfeb00000:5", "512@0xfeb00202:5",
+              "512@0xfeb00000:4"]
+    words = " ".join(f"virtio_mmio.device={p}" for p in places)
+    assert disk(["random", "/dev/vda", "60"], MEMORY, "--disk", str(file), "--append", words) == crc(file)
+
+
+def test_numbers_of_characters_are_no_disks(tmp_path):
+    """mknod: block and character devices have a space of numbers each."""
+    script = "mknod /c c 254 0; mknod /z b 1 5; mknod /b b 254 0; head -c 1 /c; head -c 1 /z; head -c 4 /b"
+    status, out, err = run("sh", "-c", script, options=["--disk", str(make(tmp_path, data=b"disk" * 128))], limit=100)
+    assert (status, out) == (0, b"disk") and err.count("No such device or address") == 2, (status, out, err[-2000:])
+
+
 @pytest.mark.skipif(ARCH != "x86_64", reason="no firmware sets bridges up elsewhere")
 def test_behind_a_bridge(tmp_path, monkeypatch):
     file = make(tmp_path)
