@@ -30,7 +30,7 @@ static void reserve(u64 base, u64 size)
 }
 
 #define RAM_UNIT (2ul << 20)
-#define PHYSICAL_BITS 56 /* what an entry of Sv39 holds (privileged specification, 10.4.1) */
+#define PHYSICAL_BITS 56 /* what an entry of Sv39 holds (privileged specification, section 4.4) */
 
 /* Only whole units: the direct map has no smaller leaves. */
 static void add_ram(u64 base, u64 size)
