@@ -440,6 +440,7 @@ static void ranges_check(void)
         const struct range *r = &ranges[i];
         const struct fake *f = fake_at(r->place);
 
+        assert_int_equal(r->start % r->size, 0);
         assert_true(r->start >= WINDOW && r->size <= WINDOW_SIZE && r->start + r->size <= WINDOW + WINDOW_SIZE);
         if (f->used)
             assert_int_equal(f->words[BARS / 4 + r->bar] & ~BAR_FLAGS, r->start);
