@@ -168,6 +168,7 @@ struct platform {
     paddr_t initrd;
     u64 initrd_size;
     unsigned cpu_count;
+    unsigned physical_bits; /* of an address, at most */
     char bootargs[2048];
     char model[64];
     u8 rng_seed[64]; /* /chosen/rng-seed, else zero */
@@ -191,10 +192,10 @@ extern struct platform platform; /* filled before kmain() */
 void arch_poweroff(unsigned status) __noreturn; /* 0..255, for an emulator; waits until the console is drained */
 void arch_reboot(void) __noreturn;
 /* Interrupt lines, for dev/irq.c: while one is not masked, an interrupt calls irq_dispatch(line) on the boot CPU with
- * interrupts off. Both: on the boot CPU, with interrupts off. unmask: false: there is no such line. mask: messages (below)
- * go on. */
+ * interrupts off. Both: on the boot CPU, with interrupts off. unmask: false: there is no such line. mask: false: it goes on,
+ * as messages (below) do. */
 bool arch_irq_unmask(unsigned line) __must_check;
-void arch_irq_mask(unsigned line);
+bool arch_irq_mask(unsigned line) __must_check;
 /* A line of its own for a device that interrupts by a store: of *data (32 bits) to *address. False: none is left, or this
  * machine has none. At boot. */
 bool arch_irq_message(unsigned *line, u64 *address, u32 *data) __must_check;

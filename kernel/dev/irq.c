@@ -10,7 +10,8 @@
 
 #define LINES 256u
 #define HANDLERS 96u
-#define FRUITLESS_MAX 10000u /* interrupts in a row that were nobody's */
+#define FRUITLESS_MAX 10000u /* interrupts that were nobody's */
+#define SERVED_WORTH 8u      /* of those, how many one that was somebody's makes up for: a disk has as many requests */
 
 static struct handler {
     bool (*fn)(void *arg);
@@ -21,6 +22,7 @@ static unsigned handler_count;
 static struct {
     struct handler *first;
     u32 fruitless;
+    bool given_up;
 } lines[LINES];
 
 bool irq_register(unsigned line, bool (*fn)(void *arg), void *arg)
@@ -33,13 +35,27 @@ bool irq_register(unsigned line, bool (*fn)(void *arg), void *arg)
     *h = (struct handler){fn, arg, lines[line].first};
     __atomic_store_n(&lines[line].first, h, __ATOMIC_RELEASE);
     handler_count++;
-    on = arch_irq_save(); /* irq_dispatch may mask another */
+    on = arch_irq_save(); /* irq_dispatch may mask another, or count */
+    lines[line].fruitless = 0; /* one that was given up gets another chance, and is given up again */
+    lines[line].given_up = false;
     ok = arch_irq_unmask(line);
     arch_irq_restore(on);
     return ok;
 }
 
-/* A device that never lets go of its line would keep the CPU in here for ever: the line is given up. */
+/* A device that never lets go would keep the CPU in here for ever. A busy one on the same line does not hide it. */
+static void count_fruitless(unsigned line)
+{
+    bool off;
+
+    if (lines[line].given_up || ++lines[line].fruitless < FRUITLESS_MAX)
+        return;
+    lines[line].given_up = true;
+    off = arch_irq_mask(line);
+    printk(LOG_ERR, "interrupt line %u: %u interrupts that nobody asked for; it %s", line, FRUITLESS_MAX,
+           off ? "is off now" : "cannot be turned off");
+}
+
 void irq_dispatch(unsigned line)
 {
     bool served = false;
@@ -48,9 +64,8 @@ void irq_dispatch(unsigned line)
         return;
     for (struct handler *h = __atomic_load_n(&lines[line].first, __ATOMIC_ACQUIRE); h; h = h->next)
         served |= h->fn(h->arg);
-    lines[line].fruitless = served ? 0 : lines[line].fruitless + 1;
-    if (lines[line].fruitless != FRUITLESS_MAX)
-        return;
-    arch_irq_mask(line);
-    printk(LOG_ERR, "interrupt line %u: %u interrupts that nobody asked for; it is off now", line, FRUITLESS_MAX);
+    if (served)
+        lines[line].fruitless -= MIN(lines[line].fruitless, SERVED_WORTH);
+    else
+        count_fruitless(line);
 }

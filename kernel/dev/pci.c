@@ -2,6 +2,7 @@
 #include "dev/pci.h"
 #include "arch/arch.h"
 #include "dev/irq.h"
+#include "dev/registers.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 
@@ -25,13 +26,20 @@ enum { /* 6.1 */
 #define CAPABILITIES_MAX 48u /* as many as fit: a list that is longer goes in circles */
 #define CAPABILITY_MSIX 0x11
 #define BUSES_MAX 256u
+#define RANGES_MAX 256u
 
-enum { MSIX_CONTROL = 2, MSIX_TABLE = 4 }; /* 6.8.2 */
+enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_SIZE = 12 }; /* 6.8.2 */
 #define MSIX_ENABLE (1u << 15)
 #define MSIX_MASK_ALL (1u << 14)
 #define MSIX_ENTRY 16u
 
-static u64 window_next; /* of platform.pci_window: how much has been given away */
+/* Where base address registers lead to: with a window, of all devices, else of those that drivers have enabled. No two
+ * overlap. At boot only. */
+static struct range {
+    unsigned place, bar;
+    u64 start, size; /* start: as the bus sees it; a multiple of the size */
+} ranges[RANGES_MAX];
+static unsigned range_count;
 
 /* ---- configuration space ---- */
 
@@ -71,50 +79,6 @@ unsigned pci_capability(const struct pci_device *d, u8 kind, unsigned after)
     return 0;
 }
 
-/* ---- finding ---- */
-
-struct search {
-    void (*fn)(const struct pci_device *d);
-    bool wanted[BUSES_MAX]; /* buses behind bridges */
-};
-
-static void look_at(struct search *s, unsigned place)
-{
-    u32 id = arch_pci_read(place, ID);
-    u8 kind = (u8)(read_at(place, HEADER_TYPE, 1) & HEADER_KIND);
-    struct pci_device d = {place, (u16)id, (u16)(id >> 16)};
-
-    if (d.vendor == UINT16_MAX)
-        return;
-    if (kind == HEADER_DEVICE)
-        s->fn(&d);
-    if (kind == HEADER_BRIDGE)
-        s->wanted[read_at(place, BRIDGE_SECONDARY, 1)] = true; /* and looked at if it is above this one: so the search ends */
-}
-
-static void look_at_bus(struct search *s, unsigned bus)
-{
-    for (unsigned device = 0; device < 32; device++) {
-        unsigned place = bus << 8 | device << 3;
-        bool many = read_at(place, HEADER_TYPE, 1) & HEADER_MANY;
-
-        if (read_at(place, ID, 2) == UINT16_MAX)
-            continue;
-        for (unsigned function = 0; function < (many ? 8u : 1u); function++)
-            look_at(s, place | function);
-    }
-}
-
-void pci_find(void (*fn)(const struct pci_device *d))
-{
-    static struct search s;
-
-    s = (struct search){.fn = fn, .wanted = {true}};
-    for (unsigned bus = 0; bus < MIN(platform.pci_buses, BUSES_MAX); bus++)
-        if (s.wanted[bus])
-            look_at_bus(&s, bus);
-}
-
 /* ---- addresses ---- */
 
 static unsigned bar_reg(unsigned bar)
@@ -151,37 +115,103 @@ static u64 bar_address(const struct pci_device *d, unsigned bar, bool wide)
     return (pci_read(d, bar_reg(bar), 4) & ~BAR_FLAGS) | (wide ? (u64)pci_read(d, bar_reg(bar + 1), 4) << 32 : 0);
 }
 
-/* Addresses from the platform's window, aligned to the size; those are below 4 GiB on the bus. */
+static const struct range *range_of(const struct pci_device *d, unsigned bar)
+{
+    for (unsigned i = 0; i < range_count; i++)
+        if (ranges[i].place == d->place && ranges[i].bar == bar)
+            return &ranges[i];
+    return NULL;
+}
+
+static const struct range *range_overlapping(u64 start, u64 size)
+{
+    for (unsigned i = 0; i < range_count; i++)
+        if (start < ranges[i].start + ranges[i].size && ranges[i].start < start + size)
+            return &ranges[i];
+    return NULL;
+}
+
+static bool in_window(u64 start, u64 size)
+{
+    u64 at = start - platform.pci_window.bus_address;
+
+    return at <= platform.pci_window.size && size <= platform.pci_window.size - at;
+}
+
+/* Notes where a register leads to. -ENODEV: nobody's registers can be there, or they are another's; -ENOSPC. */
+static int range_add(const struct pci_device *d, unsigned bar, u64 start, u64 size)
+{
+    bool possible = platform.pci_window.size ? in_window(start, size) : registers_may_be(start, size);
+
+    if (!possible || start % size || range_overlapping(start, size))
+        return -ENODEV;
+    if (range_count == RANGES_MAX)
+        return -ENOSPC;
+    ranges[range_count++] = (struct range){d->place, bar, start, size};
+    return 0;
+}
+
+/* The first addresses of the platform's window that are nobody's, aligned to the size; those are below 4 GiB on the bus. */
 static int bar_assign(const struct pci_device *d, unsigned bar, bool wide, u64 size)
 {
-    u64 at = platform.pci_window.bus_address + window_next;
+    const struct range *other;
+    u64 at = platform.pci_window.bus_address;
 
     if (size > platform.pci_window.size)
         return -ENOSPC;
     at = ROUND_UP(at, size);
-    if (at + size > platform.pci_window.bus_address + platform.pci_window.size || (at + size) >> 32)
+    while ((other = range_overlapping(at, size)))
+        at = ROUND_UP(other->start + other->size, size);
+    if ((at + size) >> 32 || range_add(d, bar, at, size))
         return -ENOSPC;
-    window_next = at + size - platform.pci_window.bus_address;
     arch_pci_write(d->place, bar_reg(bar), (u32)at);
     if (wide)
         arch_pci_write(d->place, bar_reg(bar + 1), 0);
-    return 0;
+    return bar_address(d, bar, wide) == at ? 0 : -ENODEV;
 }
 
-/* What the firmware has chosen is left as it is; ports are not used. */
-static int assign_all(const struct pci_device *d)
+/* What the firmware has chosen is left as it is, if it can be. */
+static int bar_settle(const struct pci_device *d, unsigned bar, bool wide, u64 size)
 {
+    u64 at = bar_address(d, bar, wide);
+
+    if (range_of(d, bar) || (at && range_add(d, bar, at, size) == 0))
+        return 0;
+    return bar_assign(d, bar, wide, size);
+}
+
+static int bar_note(const struct pci_device *d, unsigned bar, bool wide, u64 size)
+{
+    u64 at = bar_address(d, bar, wide);
+
+    return at ? range_add(d, bar, at, size) : 0;
+}
+
+/* Calls fn for each base address register that leads to memory; ports are not used. Decoding is off. 0, or the first error. */
+static int each_bar(const struct pci_device *d, int (*fn)(const struct pci_device *d, unsigned bar, bool wide, u64 size))
+{
+    int err = 0;
+
     for (unsigned bar = 0; bar < BAR_COUNT; bar++) {
         u32 low = pci_read(d, bar_reg(bar), 4);
         bool wide = bar_is_64(low) && bar + 1 < BAR_COUNT;
         u64 size = low & BAR_IO ? 0 : bar_size(d, bar, wide);
-        int err = size && !bar_address(d, bar, wide) ? bar_assign(d, bar, wide, size) : 0;
+        int one = size ? fn(d, bar, wide, size) : 0;
 
-        if (err)
-            return err;
+        err = err ? err : one;
         bar += wide;
     }
-    return 0;
+    return err;
+}
+
+/* Before addresses are given out: which ones the firmware has. Who is where he cannot be does not answer any more. */
+static void survey(const struct pci_device *d)
+{
+    u32 command = pci_read(d, COMMAND, 2);
+
+    pci_write16(d, COMMAND, (u16)(command & ~COMMAND_MEMORY));
+    if (each_bar(d, bar_note) == 0)
+        pci_write16(d, COMMAND, (u16)command);
 }
 
 int pci_enable(const struct pci_device *d)
@@ -190,35 +220,76 @@ int pci_enable(const struct pci_device *d)
     int err;
 
     pci_write16(d, COMMAND, (u16)(command & ~(COMMAND_MEMORY | COMMAND_MASTER)));
-    err = assign_all(d);
+    err = each_bar(d, bar_settle);
     if (!err)
         pci_write16(d, COMMAND, (u16)(command | COMMAND_MEMORY | COMMAND_MASTER));
     return err;
 }
 
-/* Addresses of the bus as the CPU sees them: shifted within the window, the same elsewhere. */
+/* Addresses of the bus as the CPU sees them: shifted within the window, the same without one. */
 static paddr_t cpu_address(u64 at)
 {
-    u64 in_window = at - platform.pci_window.bus_address;
-
-    return (paddr_t){in_window < platform.pci_window.size ? platform.pci_window.base.pa + in_window : at};
+    return (paddr_t){platform.pci_window.size ? platform.pci_window.base.pa + (at - platform.pci_window.bus_address) : at};
 }
 
 volatile void *pci_map(const struct pci_device *d, unsigned bar, u64 offset, u64 size)
 {
-    u32 low = bar < BAR_COUNT ? pci_read(d, bar_reg(bar), 4) : BAR_IO, command = pci_read(d, COMMAND, 2);
-    bool wide = bar_is_64(low) && bar + 1 < BAR_COUNT;
-    u64 room, at;
+    const struct range *r = range_of(d, bar);
 
-    if (low & BAR_IO)
+    if (!r || offset > r->size || size > r->size - offset)
         return NULL;
-    pci_write16(d, COMMAND, (u16)(command & ~COMMAND_MEMORY));
-    room = bar_size(d, bar, wide);
-    pci_write16(d, COMMAND, (u16)command);
-    at = bar_address(d, bar, wide);
-    if (!at || offset > room || size > room - offset)
-        return NULL;
-    return arch_map_device(cpu_address(at + offset), size);
+    return arch_map_device(cpu_address(r->start + offset), size);
+}
+
+/* ---- finding ---- */
+
+struct search {
+    void (*fn)(const struct pci_device *d);
+    bool wanted[BUSES_MAX]; /* buses behind bridges */
+};
+
+static void look_at(struct search *s, unsigned place)
+{
+    u32 id = arch_pci_read(place, ID);
+    u8 kind = (u8)(read_at(place, HEADER_TYPE, 1) & HEADER_KIND);
+    struct pci_device d = {place, (u16)id, (u16)(id >> 16)};
+
+    if (d.vendor == UINT16_MAX)
+        return;
+    if (kind == HEADER_DEVICE)
+        s->fn(&d);
+    if (kind == HEADER_BRIDGE)
+        s->wanted[read_at(place, BRIDGE_SECONDARY, 1)] = true; /* and looked at if it is above this one: so the search ends */
+}
+
+static void look_at_bus(struct search *s, unsigned bus)
+{
+    for (unsigned device = 0; device < 32; device++) {
+        unsigned place = bus << 8 | device << 3;
+        bool many = read_at(place, HEADER_TYPE, 1) & HEADER_MANY;
+
+        if (read_at(place, ID, 2) == UINT16_MAX)
+            continue;
+        for (unsigned function = 0; function < (many ? 8u : 1u); function++)
+            look_at(s, place | function);
+    }
+}
+
+static void search_all(void (*fn)(const struct pci_device *d))
+{
+    static struct search s;
+
+    s = (struct search){.fn = fn, .wanted = {true}};
+    for (unsigned bus = 0; bus < MIN(platform.pci_buses, BUSES_MAX); bus++)
+        if (s.wanted[bus])
+            look_at_bus(&s, bus);
+}
+
+void pci_find(void (*fn)(const struct pci_device *d))
+{
+    if (platform.pci_window.size)
+        search_all(survey);
+    search_all(fn);
 }
 
 /* ---- interrupts ---- */
@@ -226,11 +297,15 @@ volatile void *pci_map(const struct pci_device *d, unsigned bar, u64 offset, u64
 /* 6.8.2.9: the entry is written while everything is masked. */
 static int connect_messages(const struct pci_device *d, unsigned cap, bool (*handler)(void *arg), void *arg)
 {
-    u32 table = pci_read(d, cap + MSIX_TABLE, 4), data, control = pci_read(d, cap + MSIX_CONTROL, 2);
-    volatile u32 *entry = pci_map(d, table & 7, table & ~7u, MSIX_ENTRY);
+    u32 table, data, control = pci_read(d, cap + MSIX_CONTROL, 2);
+    volatile u32 *entry;
     unsigned line;
     u64 address;
 
+    if (cap + MSIX_SIZE > PCI_CONFIG_SIZE)
+        return -ENODEV;
+    table = pci_read(d, cap + MSIX_TABLE, 4);
+    entry = pci_map(d, table & 7, table & ~7u, MSIX_ENTRY);
     if (!entry || !arch_irq_message(&line, &address, &data) || !irq_register(line, handler, arg))
         return -ENODEV;
     pci_write16(d, cap + MSIX_CONTROL, (u16)(control | MSIX_ENABLE | MSIX_MASK_ALL));

@@ -6,6 +6,8 @@
 #pragma once
 #include "lib/types.h"
 
+#define PCI_CONFIG_SIZE 256u /* of a function's configuration space; registers beyond are not asked for */
+
 struct pci_device {
     unsigned place; /* bus << 8 | device << 3 | function */
     u16 vendor, id;
@@ -17,7 +19,7 @@ u32 pci_read(const struct pci_device *d, unsigned reg, unsigned size); /* size: 
 void pci_write16(const struct pci_device *d, unsigned reg, u16 v);
 /* The next capability of this kind (6.7) behind `after`, 0: the first; 0: there is none. */
 unsigned pci_capability(const struct pci_device *d, u8 kind, unsigned after);
-/* Gives the device addresses if it has none, and lets it answer there and use memory. 0, -ENODEV, -ENOSPC. */
+/* Gives the device addresses if it has none that it can have, and lets it answer there and use memory. 0, -ENODEV, -ENOSPC. */
 int pci_enable(const struct pci_device *d) __must_check;
 /* [offset, offset + size) of what base address register `bar` (0 to 5) leads to, mapped; NULL: it leads to no memory, or
  * not that far. After pci_enable. */

@@ -325,18 +325,20 @@ static ssize_t blk_read(struct file *f, struct uio *u, u64 *pos)
 static ssize_t blk_write(struct file *f, struct uio *u, u64 *pos)
 {
     struct disk *k = f->priv;
+    u64 at = f->flags & O_APPEND ? k->size : *pos;
     ssize_t n;
     int err;
 
     if (k->read_only)
         return -EPERM; /* as Linux; the open is not refused */
-    if (f->flags & O_APPEND)
-        *pos = k->size;
-    if (u->left > 0 && *pos >= k->size)
+    if (u->left > 0 && at >= k->size)
         return -ENOSPC;
-    n = blk_transfer(f, u, pos, write_piece);
+    n = blk_transfer(f, u, &at, write_piece);
     err = n > 0 && (f->flags & O_DSYNC) ? flush(k) : 0;
-    return err ? err : n;
+    if (err || n < 0)
+        return err ? err : n; /* the position is as it was */
+    *pos = at;
+    return n;
 }
 
 /* ---- the rest of a file ---- */
@@ -349,7 +351,10 @@ static int blk_open(struct file *f, void *priv)
 
 static s64 blk_seek(struct file *f, s64 offset, int whence)
 {
-    return file_seek_plain(f, offset, whence, ((struct disk *)f->priv)->size);
+    u64 size = ((struct disk *)f->priv)->size;
+    s64 to = file_seek_plain(f, offset, whence, size);
+
+    return to > (s64)size ? -EINVAL : to;
 }
 
 static int blk_fsync(struct file *f)

@@ -4,6 +4,7 @@
  */
 #include "arch/arch.h"
 #include "dev/irq.h"
+#include "dev/registers.h"
 #include "dev/virtio.h"
 #include "lib/errno.h"
 #include "lib/print.h"
@@ -128,11 +129,17 @@ static const struct virtio_transport mmio_transport = {
 /* 4.2.3.1.1: what is in a place, if anything. */
 static void look_at(const struct virtio_place *place)
 {
-    volatile u8 *regs = arch_map_device(place->base, place->size);
+    u64 size = MIN(place->size, PAGE_SIZE);
+    volatile u8 *regs;
     u32 version, type;
     struct mmio_device *m;
 
-    if (place->size <= CONFIG || *(volatile u32 *)(regs + MAGIC) != MAGIC_VALUE)
+    if (size <= CONFIG || place->base.pa % 4 || !registers_may_be(place->base.pa, size)) {
+        printk(LOG_WARN, "virtio: there can be no device in %lu bytes at %#lx", place->size, place->base.pa);
+        return;
+    }
+    regs = arch_map_device(place->base, size);
+    if (*(volatile u32 *)(regs + MAGIC) != MAGIC_VALUE)
         return;
     version = *(volatile u32 *)(regs + VERSION);
     type = *(volatile u32 *)(regs + DEVICE_ID);
@@ -147,7 +154,7 @@ static void look_at(const struct virtio_place *place)
     if (!m)
         return;
     *m = (struct mmio_device){.device = {.transport = &mmio_transport, .type = type,
-                                         .config_size = (unsigned)(MIN(place->size, PAGE_SIZE) - CONFIG)},
+                                         .config_size = (unsigned)(size - CONFIG)},
                               .regs = regs, .line = place->line};
     snprintf(m->device.name, sizeof m->device.name, "virtio@%lx", place->base.pa);
     virtio_start(&m->device);

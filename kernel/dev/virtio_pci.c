@@ -160,10 +160,10 @@ static const struct virtio_transport pci_transport = {
 /* 4.1.4.1: the first capability of a type that is good enough. A list of more than CAPS_MAX goes in circles. */
 static bool find_place(const struct pci_device *d, unsigned type, u32 least, unsigned alignment, struct place *p)
 {
-    unsigned at = 0;
+    unsigned at = 0, length = type == CAP_NOTIFY ? CAP_MULTIPLIER + 4 : CAP_SIZE_MIN;
 
     for (unsigned n = 0; n < CAPS_MAX && (at = pci_capability(d, CAPABILITY_VENDOR, at)); n++) {
-        if (pci_read(d, at + CAP_TYPE, 1) != type || pci_read(d, at + CAP_LENGTH, 1) < CAP_SIZE_MIN)
+        if (at + length > PCI_CONFIG_SIZE || pci_read(d, at + CAP_TYPE, 1) != type || pci_read(d, at + CAP_LENGTH, 1) < CAP_SIZE_MIN)
             continue;
         *p = (struct place){pci_read(d, at + CAP_BAR, 1), pci_read(d, at + CAP_OFFSET, 4), pci_read(d, at + CAP_SIZE, 4), 0};
         if (type == CAP_NOTIFY)
@@ -220,7 +220,7 @@ static void look_at(const struct pci_device *d)
         virtio_start(&v->device);
         return;
     }
-    printk(LOG_WARN, "%s: not used: %s", v->device.name, err ? "there is no room for its registers" : "its interface is not of version 1");
+    printk(LOG_WARN, "%s: not used: %s", v->device.name, err ? "there are no addresses for its registers" : "its interface is not of version 1");
     kmem_free(v);
 }
 

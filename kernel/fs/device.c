@@ -49,13 +49,13 @@ int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops 
 
 int device_register_range(u64 rdev, unsigned count, const struct file_ops *ops)
 {
-    return add((struct device){.rdev = rdev, .count = count, .ops = ops});
+    return add((struct device){.rdev = rdev, .count = count, .mode = S_IFCHR, .ops = ops});
 }
 
-bool device_find(u64 rdev, const struct file_ops **ops, void **priv)
+bool device_find(u32 mode, u64 rdev, const struct file_ops **ops, void **priv)
 {
     for (unsigned i = 0; i < device_count; i++)
-        if (rdev - devices[i].rdev < devices[i].count) {
+        if (((devices[i].mode ^ mode) & S_IFMT) == 0 && rdev - devices[i].rdev < devices[i].count) {
             *ops = devices[i].ops;
             *priv = devices[i].priv;
             return true;

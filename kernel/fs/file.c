@@ -79,7 +79,7 @@ static int open_by_kind(struct file *f)
     switch (f->vnode->mode & S_IFMT) {
     case S_IFCHR:
     case S_IFBLK:
-        if (!device_find(f->vnode->rdev, &f->ops, &priv))
+        if (!device_find(f->vnode->mode, f->vnode->rdev, &f->ops, &priv))
             return -ENXIO;
         break;
     case S_IFIFO:

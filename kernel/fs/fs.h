@@ -200,8 +200,8 @@ extern const struct file_ops ramfs_dir_ops;             /* for a directory whose
 /* ---- device numbers: dev_register at boot; /dev nodes are made in a ramfs mounted at /dev ---- */
 #define MKDEV(major, minor) ((u64)(major) << 8 | (minor)) /* small numbers only: Linux's st_rdev encoding agrees */
 int device_register(const char *name, u64 rdev, u32 mode, const struct file_ops *ops, void *priv);
-int device_register_range(u64 rdev, unsigned count, const struct file_ops *ops); /* nodes: somebody else's */
-bool device_find(u64 rdev, const struct file_ops **ops, void **priv);
+int device_register_range(u64 rdev, unsigned count, const struct file_ops *ops); /* of characters; nodes: somebody else's */
+bool device_find(u32 mode, u64 rdev, const struct file_ops **ops, void **priv);
 void devices_sync(void);  /* sync(2): what devices have taken is durable when it returns, as far as they can */
 void devices_mount(void); /* /dev exists: makes the nodes, also those of devices to come */
 void memdev_init(void);

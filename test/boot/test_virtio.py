@@ -149,6 +149,30 @@ def test_places_from_the_boot_line(tmp_path, monkeypatch):
     assert disk(["random", "/dev/vda", "60"], MEMORY, "--disk", str(file)) == crc(file)
 
 
+@pytest.mark.skipif(ARCH != "x86_64", reason="only there")
+def test_bad_places_on_the_boot_line(tmp_path):
+    """In memory, beyond what the CPU can address, larger than all windows, odd: no device, and the others work."""
+    file = make(tmp_path)
+    places = ["2000M@0xfeb00000:5", "512@0xf000000000000:5", "512@0x100000:5", "512@0xfffffffffffff000:5", "16@0xfeb00000:5", "512@0xfeb00202:5"]
+    words = " ".join(f"virtio_mmio.device={p}" for p in places)
+    assert disk(["random", "/dev/vda", "60"], MEMORY, "--disk", str(file), "--append", words) == crc(file)
+
+
+@pytest.mark.skipif(ARCH != "x86_64", reason="only there")
+def test_a_place_with_the_serial_ports_pin(monkeypatch):
+    """The boot line says so of the random numbers' device: the console still has its interrupts."""
+    monkeypatch.setenv(*more("-M", "acpi=off").popitem())
+    check(["sh", "-c", "seq 1 3000; cat"], "".join(f"{n}\n" for n in range(1, 3001)) + "end\n", stdin=b"end\n", limit=100,
+          options=[*MEMORY, "--append", "virtio_mmio.device=512@0xfeb00200:4"])
+
+
+def test_numbers_of_characters_are_no_disks(tmp_path):
+    """mknod: block and character devices have a space of numbers each."""
+    script = "mknod /c c 254 0; mknod /z b 1 5; mknod /b b 254 0; head -c 1 /c; head -c 1 /z; head -c 4 /b"
+    status, out, err = run("sh", "-c", script, options=["--disk", str(make(tmp_path, data=b"disk" * 128))], limit=100)
+    assert (status, out) == (0, b"disk") and err.count("No such device or address") == 2, (status, out, err[-2000:])
+
+
 @pytest.mark.skipif(ARCH != "x86_64", reason="no firmware sets bridges up elsewhere")
 def test_behind_a_bridge(tmp_path, monkeypatch):
     file = make(tmp_path)

@@ -1,7 +1,8 @@
 /*
  * dev/pci.c, virtio_pci.c and irq.c: a bus that is made here, with an honest device
  * and with what random bits make of its configuration space. Every search must end,
- * no address is given twice, and nothing is mapped that a device has not.
+ * no two devices that are used have the same addresses, and nothing is mapped that a
+ * device has not, or outside of the window.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +25,8 @@
 #define WINDOW_CPU 0x140000000ul
 #define WINDOW_SIZE 0x100000u
 #define STUCK 0xffffffffu
+#define RAM 0x80000000u
+#define RAM_SIZE 0x10000000u
 
 struct platform platform;
 
@@ -31,6 +34,7 @@ struct platform platform;
 
 static struct fake {
     u32 words[64], writable[64];
+    bool used; /* a driver has it */
 } fakes[PLACES];
 static const unsigned places[PLACES] = {0 << 3, 3 << 3, 1 << 8}; /* a bridge, a device, and one behind the bridge */
 static bool takes_messages, knows_lines;
@@ -61,6 +65,8 @@ void arch_pci_write(unsigned place, unsigned reg, u32 v)
 
     assert_true(f && reg % 4 == 0 && reg < 256);
     assert_true(reg != COMMAND || v >> 16 == 0); /* a 1 in the status register would clear something */
+    if (reg == COMMAND && f->used && (f->words[1] & COMMAND_MEMORY))
+        assert_true(v & COMMAND_MEMORY); /* its handler may be called at any time */
     f->words[reg / 4] = (f->words[reg / 4] & ~f->writable[reg / 4]) | (v & f->writable[reg / 4]);
 }
 
@@ -83,7 +89,7 @@ bool arch_irq_unmask(unsigned line)
     return true;
 }
 
-static unsigned masked;
+static unsigned masked, masks;
 
 bool arch_irq_save(void)
 {
@@ -95,9 +101,11 @@ void arch_irq_restore(bool on)
     assert_true(on);
 }
 
-void arch_irq_mask(unsigned line)
+bool arch_irq_mask(unsigned line)
 {
     masked = line;
+    masks++;
+    return true;
 }
 
 void arch_io_fence(void)
@@ -121,6 +129,10 @@ static bool noisy; /* what is in them */
 void *arch_map_device(paddr_t pa, size_t size)
 {
     assert_true(mapped < ARRAY_SIZE(registers) && size > 0 && size <= 4096);
+    if (platform.pci_window.size)
+        assert_true(pa.pa >= WINDOW_CPU && pa.pa + size <= WINDOW_CPU + platform.pci_window.size);
+    else
+        assert_true((pa.pa + size <= RAM || pa.pa >= RAM + RAM_SIZE) && pa.pa + size <= 1ul << platform.physical_bits);
     free(registers[mapped]);
     mapped_at[mapped] = pa.pa;
     registers[mapped] = malloc((pa.pa & 15) + size);
@@ -156,6 +168,7 @@ void virtio_start(struct virtio_device *d)
     struct virtqueue q = {.index = 0, .size = 4, .at = {0x5000}};
 
     started++;
+    fake_at(pci_of(d)->pci.place)->used = true;
     t->set_status(d, 0);
     t->status(d);
     if (t->connect(d) == 0) {
@@ -210,10 +223,13 @@ static void make_bus(void)
     platform.pci_window.bus_address = WINDOW;
     platform.pci_window.base = (paddr_t){WINDOW_CPU};
     platform.pci_window.size = WINDOW_SIZE;
+    platform.ram[0] = (struct platform_range){{RAM}, RAM_SIZE};
+    platform.ram_count = 1;
+    platform.physical_bits = 40;
     fakes[0] = (struct fake){.words = {[0] = 0x000c1b36, [3] = 1 << 16, [6] = 1 << 8}};
     make_device(&fakes[1]);
     make_device(&fakes[2]);
-    window_next = 0;
+    range_count = 0;
     handler_count = devices_seen = 0;
     memset(lines, 0, sizeof lines);
     accesses = started = mapped = unmasked = 0;
@@ -243,15 +259,76 @@ static void devices_get_addresses(void **state)
     assert_int_equal(mapped_at[0], (fakes[1].words[8] & ~0xfu) - WINDOW + WINDOW_CPU);
 }
 
+static void set_bars(struct fake *f, u32 bar1, u64 bar4)
+{
+    f->words[5] = bar1;
+    f->words[8] = 0xc | (u32)bar4, f->words[9] = (u32)(bar4 >> 32);
+}
+
 static void the_firmwares_addresses_stay(void **state)
 {
     (void)state;
     make_bus();
-    fakes[1].words[5] = 0xfebd0000;
-    fakes[1].words[8] = 0xc, fakes[1].words[9] = 0x38;
+    set_bars(&fakes[1], WINDOW + 0x80000, WINDOW + 0x40000);
     virtio_pci_find();
+    assert_int_equal(started, 2);
+    assert_int_equal(fakes[1].words[5], WINDOW + 0x80000);
+    assert_int_equal(mapped_at[0], WINDOW_CPU + 0x40000);
+    make_bus();
+    platform.pci_window.size = 0;
+    set_bars(&fakes[1], 0xfebd0000, 0x3800000000);
+    set_bars(&fakes[2], 0xfebd4000, 0x3800004000);
+    virtio_pci_find();
+    assert_int_equal(started, 2);
     assert_int_equal(fakes[1].words[5], 0xfebd0000);
     assert_int_equal(mapped_at[0], 0x3800000000);
+}
+
+/* The second device's, of which the first one is not to be given any; the same twice; and those outside of the window. */
+static void the_firmwares_addresses_are_not_given_out(void **state)
+{
+    static const u64 elsewhere[] = {RAM + 0x200000, 0xfff0000000000000, WINDOW - 0x4000, WINDOW + WINDOW_SIZE, 0xffffffffffffc000};
+
+    (void)state;
+    make_bus();
+    set_bars(&fakes[2], WINDOW + 0x4000, WINDOW);
+    virtio_pci_find();
+    assert_int_equal(started, 2);
+    assert_int_equal(fakes[2].words[8], WINDOW | 0xc);
+    assert_int_equal(fakes[2].words[5], WINDOW + 0x4000);
+    assert_int_equal(fakes[1].words[5], WINDOW + 0x5000);
+    make_bus();
+    set_bars(&fakes[1], WINDOW + 0x4000, WINDOW);
+    set_bars(&fakes[2], WINDOW, WINDOW);
+    virtio_pci_find();
+    assert_int_equal(started, 2);
+    assert_int_equal(fakes[1].words[8], WINDOW | 0xc);
+    assert_int_equal(fakes[2].words[8], (WINDOW + 0x8000) | 0xc);
+    for (unsigned i = 0; i < ARRAY_SIZE(elsewhere); i++) {
+        make_bus();
+        set_bars(&fakes[2], 0, elsewhere[i]);
+        virtio_pci_find();
+        assert_int_equal(started, 2);
+        assert_in_range(fakes[2].words[8], WINDOW, WINDOW + WINDOW_SIZE);
+        assert_int_equal(fakes[2].words[9], 0);
+    }
+}
+
+/* Without a window: in memory, beyond what the CPU can address, in part, or another's. */
+static void addresses_that_cannot_be(void **state)
+{
+    static const u64 wrong[] = {RAM, RAM + 0x200000, RAM + RAM_SIZE - 0x4000, 0xfff0000000000000, 1ul << 40, 0xffffffffffffc000, 0x3800000000};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        make_bus();
+        platform.pci_window.size = 0;
+        set_bars(&fakes[1], 0xfebd0000, 0x3800000000);
+        set_bars(&fakes[2], 0xfebd4000, wrong[i]);
+        virtio_pci_find();
+        assert_int_equal(started, 1);
+        assert_int_equal(fakes[2].words[1] & 6, 0);
+    }
 }
 
 static void interrupts(void **state)
@@ -325,6 +402,28 @@ static void structures_beyond_the_register(void **state)
     assert_true(started == 2 && found->config_size == 0x20);
 }
 
+/* Capabilities at the end of the configuration space whose registers would be beyond it. */
+static void capabilities_beyond_the_end(void **state)
+{
+    (void)state;
+    for (unsigned at = 0xf4; at <= 0xfc; at += 4) {
+        for (u32 type = CAP_COMMON; type <= CAP_DEVICE; type++) {
+            make_bus();
+            fakes[2].words[0x34 / 4] = at;
+            fakes[2].words[at / 4] = 0x09 | 0x40 << 8 | 20u << 16 | type << 24;
+            virtio_pci_find();
+            assert_int_equal(started, 2);
+        }
+        make_bus();
+        fakes[2].words[0x34 / 4] = at;
+        fakes[2].words[0xf8 / 4] = 1; /* the table's place, of the one at 0xf4 */
+        fakes[2].words[at / 4] = 0x11 | 0x40 << 8 | 2u << 16;
+        virtio_pci_find();
+        assert_int_equal(started, 2);
+        assert_int_equal(pci_of(found)->messages, at == 0xf4);
+    }
+}
+
 static void bridges_in_a_circle(void **state)
 {
     (void)state;
@@ -332,6 +431,22 @@ static void bridges_in_a_circle(void **state)
     fakes[2] = fakes[0]; /* on bus 1, and says that bus 1 is behind it */
     virtio_pci_find();
     assert_int_equal(started, 1);
+}
+
+/* Of devices that are used: what their registers say is what is known of them, and nobody else's. */
+static void ranges_check(void)
+{
+    for (unsigned i = 0; i < range_count; i++) {
+        const struct range *r = &ranges[i];
+        const struct fake *f = fake_at(r->place);
+
+        assert_int_equal(r->start % r->size, 0);
+        assert_true(r->start >= WINDOW && r->size <= WINDOW_SIZE && r->start + r->size <= WINDOW + WINDOW_SIZE);
+        if (f->used)
+            assert_int_equal(f->words[BARS / 4 + r->bar] & ~BAR_FLAGS, r->start);
+        for (unsigned j = 0; j < i; j++)
+            assert_true(r->start + r->size <= ranges[j].start || ranges[j].start + ranges[j].size <= r->start);
+    }
 }
 
 static void noise(void **state)
@@ -353,6 +468,7 @@ static void noise(void **state)
                 f->writable[at] = (u32)chance(1ul << 32);
         }
         virtio_pci_find();
+        ranges_check();
         assert_true(started <= 2);
         both += started == 2;
     }
@@ -398,12 +514,54 @@ static void a_line_that_never_rests(void **state)
     irq_dispatch(LINES_TOO_MANY);
 }
 
+/* Another device is led to it: it is turned on, and off again. */
+static void a_line_that_was_given_up(void **state)
+{
+    bool served = false;
+
+    (void)state;
+    make_bus();
+    masks = 0;
+    assert_true(irq_register(5, second, NULL));
+    for (unsigned i = 0; i < 3 * FRUITLESS_MAX; i++)
+        irq_dispatch(5);
+    assert_int_equal(masks, 1);
+    unmasked = 0;
+    assert_true(irq_register(5, first, &served));
+    assert_int_equal(unmasked, 5);
+    for (unsigned i = 0; i < FRUITLESS_MAX - 1; i++)
+        irq_dispatch(5);
+    assert_int_equal(masks, 1);
+    irq_dispatch(5);
+    assert_int_equal(masks, 2);
+}
+
+/* A busy device on it does not hide one that never lets go; one now and then for nothing is nothing. */
+static void a_busy_line(void **state)
+{
+    bool served;
+
+    (void)state;
+    for (unsigned every = 8; every <= 1000; every = every == 8 ? 10 : every * 10) {
+        make_bus();
+        masks = 0;
+        assert_true(irq_register(5, first, &served));
+        for (unsigned i = 0; i < 100 * FRUITLESS_MAX; i++) {
+            served = i % every == 0;
+            irq_dispatch(5);
+        }
+        assert_int_equal(masks, every > 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(devices_get_addresses), cmocka_unit_test(the_firmwares_addresses_stay), cmocka_unit_test(interrupts),
+        cmocka_unit_test(devices_get_addresses), cmocka_unit_test(the_firmwares_addresses_stay),
+        cmocka_unit_test(the_firmwares_addresses_are_not_given_out), cmocka_unit_test(addresses_that_cannot_be), cmocka_unit_test(interrupts),
         cmocka_unit_test(no_room), cmocka_unit_test(capabilities_in_a_circle), cmocka_unit_test(structures_beyond_the_register),
-        cmocka_unit_test(bridges_in_a_circle), cmocka_unit_test(noise), cmocka_unit_test(a_line_that_never_rests),
+        cmocka_unit_test(bridges_in_a_circle), cmocka_unit_test(capabilities_beyond_the_end), cmocka_unit_test(noise), cmocka_unit_test(a_line_that_never_rests),
+        cmocka_unit_test(a_line_that_was_given_up), cmocka_unit_test(a_busy_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

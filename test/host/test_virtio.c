@@ -782,6 +782,35 @@ static void short_memory(void **state)
     free(before);
 }
 
+/* A write that fails leaves the file's position, also behind the end, and if only the flush fails. */
+static void positions(void **state)
+{
+    struct disk *k = new_disk();
+    u8 byte = 1;
+    u64 pos = 5;
+    struct uio u = {.kernel = true, .cur = {(u64)&byte, 1}, .left = 1};
+
+    (void)state;
+    disk_file.priv = k;
+    assert_int_equal(blk_seek(&disk_file, 0, 2), k->size);
+    assert_int_equal(blk_seek(&disk_file, -5, 2), k->size - 5);
+    assert_int_equal(blk_seek(&disk_file, 1, 2), -EINVAL);
+    disk_file.flags = O_APPEND;
+    assert_int_equal(blk_write(&disk_file, &u, &pos), -ENOSPC);
+    assert_int_equal(pos, 5);
+    disk_file.flags = O_DSYNC;
+    gives = 1;
+    assert_int_equal(blk_write(&disk_file, &u, &pos), 1);
+    assert_int_equal(pos, 6);
+    u = (struct uio){.kernel = true, .cur = {(u64)&byte, 1}, .left = 1};
+    gives = 1;
+    dev.lie = BAD_STATUS;
+    dev.lies_after = 2; /* the block's old bytes, the new ones, and then the flush */
+    assert_int_equal(blk_write(&disk_file, &u, &pos), -EIO);
+    assert_int_equal(pos, 6);
+    disk_file.flags = 0;
+}
+
 static void a_read_only_disk(void **state)
 {
     struct disk *k;
@@ -886,6 +915,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_configuration_that_is_too_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_offset_any_length, set_up, tear_down),
         cmocka_unit_test_setup_teardown(short_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(positions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_read_only_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lies_of_a_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_numbers, set_up, tear_down),

@@ -20,6 +20,8 @@ static void clear(void)
     memset(&platform, 0, sizeof platform);
     memset(&machine, 0, sizeof machine);
     machine.line_count = ISA_LINES;
+    for (u32 i = 0; i < ISA_LINES; i++)
+        machine.lines[i].global = i;
 }
 
 /* Device(VRnn) {_HID "LNRO0005", _UID n, _CCA 1, _CRS {Memory32Fixed, Interrupt, end}} */
@@ -123,11 +125,26 @@ static void bad_boot_lines(void **state)
     }
 }
 
+/* The serial port's, another device's: a pin of an I/O APIC has one line. */
+static void shared_pins(void **state)
+{
+    (void)state;
+    clear();
+    strcpy(platform.bootargs, "virtio_mmio.device=512@0xfeb00200:4 virtio_mmio.device=512@0xfeb00400:30 virtio_mmio.device=512@0xfeb00600:30");
+    virtio_read_bootargs();
+    assert_int_equal(platform.virtio_count, 3);
+    assert_int_equal(platform.virtio[0].line, 4);
+    assert_true(machine.lines[4].global == 4 && machine.lines[4].level && !machine.lines[4].low);
+    assert_int_equal(platform.virtio[1].line, ISA_LINES);
+    assert_int_equal(platform.virtio[2].line, ISA_LINES);
+    assert_int_equal(machine.line_count, ISA_LINES + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dsdt), cmocka_unit_test(more_than_there_is_room_for), cmocka_unit_test(a_dsdt_with_noise),
-        cmocka_unit_test(boot_lines), cmocka_unit_test(bad_boot_lines),
+        cmocka_unit_test(boot_lines), cmocka_unit_test(shared_pins), cmocka_unit_test(bad_boot_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ static void reserve(u64 base, u64 size)
 }
 
 #define RAM_UNIT (2ul << 20)
+#define PHYSICAL_BITS 56 /* what an entry of Sv39 holds (privileged specification, section 4.4) */
 
 /* Only whole units: the direct map has no smaller leaves. */
 static void add_ram(u64 base, u64 size)
@@ -206,6 +207,7 @@ void platform_read(paddr_t fdt, u32 boot_hart)
 
     if (!fdt_open(&t, arch_phys_to_virt(fdt), 1 << 21))
         boot_fail("no device tree");
+    platform.physical_bits = PHYSICAL_BITS;
     machine.fdt = fdt;
     read_memory(&t);
     read_cpus(&t, boot_hart);

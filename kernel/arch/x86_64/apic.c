@@ -187,13 +187,14 @@ bool arch_irq_unmask(unsigned line)
     return true;
 }
 
-void arch_irq_mask(unsigned line)
+bool arch_irq_mask(unsigned line)
 {
     u32 pin;
     volatile u32 *ioapic = ioapic_of(line, &pin);
 
     if (ioapic)
         ioapic_write(ioapic, IO_REDIRECTION(pin), IO_MASKED);
+    return ioapic != NULL;
 }
 
 /* Physical destination, fixed delivery, edge (SDM volume 3A, 11.11.1 and 11.11.2). */

@@ -143,6 +143,7 @@ void platform_read(paddr_t info, u32 magic)
         boot_fail("started neither as PVH says nor as Multiboot 2");
     if (platform.ram_count == 0)
         boot_fail("no memory");
+    platform.physical_bits = cpuid(0x80000008, 0).a & 0xff; /* every CPU with a long mode has it */
     virtio_read_bootargs();
     pci_detect();
     platform.cpu_count = machine.cpu_count;

@@ -25,16 +25,32 @@ static u32 word(const u8 *p)
     return v;
 }
 
-/* Its interrupt gets a line of its own. */
+/* The line of a global interrupt, a new one if it has none: a pin has one vector, so two lines would take it from each
+ * other. UINT32_MAX: there is no room for another. */
+static u32 line_of(u32 global)
+{
+    for (unsigned i = 0; i < machine.line_count; i++)
+        if (machine.lines[i].global == global)
+            return i;
+    if (machine.line_count == ARRAY_SIZE(machine.lines))
+        return UINT32_MAX;
+    machine.lines[machine.line_count].global = global;
+    return machine.line_count++;
+}
+
+/* The last to speak says how the line is wired; a level stays one, as who shares an edge misses interrupts. */
 static void add(u64 base, u64 size, u32 global, u8 flags)
 {
-    if (base == 0 || size == 0 || platform.virtio_count == ARRAY_SIZE(platform.virtio) ||
-        machine.line_count == ARRAY_SIZE(machine.lines))
+    u32 line;
+
+    if (base == 0 || size == 0 || platform.virtio_count == ARRAY_SIZE(platform.virtio))
         return;
-    machine.lines[machine.line_count].global = global;
-    machine.lines[machine.line_count].low = flags & INTERRUPT_LOW;
-    machine.lines[machine.line_count].level = !(flags & INTERRUPT_EDGE);
-    platform.virtio[platform.virtio_count++] = (struct virtio_place){{base}, size, machine.line_count++};
+    line = line_of(global);
+    if (line == UINT32_MAX)
+        return;
+    machine.lines[line].low = flags & INTERRUPT_LOW;
+    machine.lines[line].level |= !(flags & INTERRUPT_EDGE);
+    platform.virtio[platform.virtio_count++] = (struct virtio_place){{base}, size, line};
 }
 
 /* ---- the DSDT ---- */

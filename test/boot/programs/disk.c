@@ -89,10 +89,14 @@ static void sizes(void)
     CHECK(ioctl(fd, 0x5401, bytes) == -1 && errno == ENOTTY);
     CHECK(lseek(fd, -1000, SEEK_END) == size - 1000 && read(fd, bytes, sizeof bytes) == 1000 && read(fd, bytes, 1) == 0);
     CHECK(lseek(fd, 0, SEEK_CUR) == size);
+    CHECK(lseek(fd, 1, SEEK_END) == -1 && errno == EINVAL && lseek(fd, size + 1, SEEK_SET) == -1 && errno == EINVAL);
+    CHECK(lseek(fd, 0, SEEK_CUR) == size);
     CHECK(write(fd, bytes, 1) == -1 && errno == ENOSPC);
     memset(bytes, 0xa5, sizeof bytes);
     CHECK(pwrite(fd, bytes, sizeof bytes, size - 700) == 700);
     CHECK(pread(fd, more, sizeof more, size - 700) == 700 && memcmp(bytes, more, 700) == 0);
+    CHECK(lseek(fd, 5, SEEK_SET) == 5 && fcntl(fd, F_SETFL, O_APPEND) == 0);
+    CHECK(write(fd, bytes, 1) == -1 && errno == ENOSPC && lseek(fd, 0, SEEK_CUR) == 5 && fcntl(fd, F_SETFL, 0) == 0);
     CHECK(pread(fd, more, 1, size + 1000000) == 0 && pwrite(fd, more, 0, size) == 0);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
     nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
