@@ -28,7 +28,7 @@
 /* The identifier of vm on this CPU: the one that it had, or that of whoever got its one first. */
 static unsigned asid_of(struct cpu *c, struct vmspace *vm)
 {
-    unsigned hint = READ_ONCE(vm->asid_hint); /* of any CPU */
+    unsigned hint = atomic_load_explicit(&vm->asid_hint, memory_order_relaxed); /* of any CPU */
 
     if (c->asids[hint].vm_id == vm->id)
         return hint;
@@ -45,7 +45,7 @@ void tlb_load(struct vmspace *vm)
     u64 flushes = atomic_load(&vm->flushes);
     bool keep = c->asids[i].vm_id == vm->id && c->asids[i].flushes == flushes && arch_has_asids();
 
-    WRITE_ONCE(vm->asid_hint, (u8)i);
+    atomic_store_explicit(&vm->asid_hint, (u8)i, memory_order_relaxed);
     c->asids[i] = (struct tlb_asid){vm->id, flushes};
     c->asid = (u8)i;
     vm_count(keep ? VMC_switch_keep : VMC_switch_flush, 1);

@@ -137,7 +137,7 @@ struct vmspace {
     u64 mapped_pages;       /* sum of the regions' sizes */
     u64 promised;           /* pages (commit.h) */
     _Atomic u64 cpus;       /* CPUs that have this root loaded */
-    u8 asid_hint;           /* where a CPU looks first for what it remembers of this one */
+    _Atomic u8 asid_hint;   /* where a CPU looks first for what it remembers of this one */
     _Atomic u64 flushes;    /* so many times CPUs were told to forget; who did not run it then has missed them (tlb.c) */
     struct list link;       /* all address spaces; for the checker and object_truncate */
     vaddr_t brk_start, brk; /* program break */
