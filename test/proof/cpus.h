@@ -7,6 +7,10 @@
  * kept, whenever the kernel stores to a table (hardware()), and goes only in a flush
  * that covers it. All are of one page, `observed`, which is any; the remembered table
  * is one on the way to it.
+ *
+ * CPU 0 also keeps one of each under one of its identifiers, which is any, while its
+ * root register has another: what any CPU keeps of what it does not run is like this.
+ * Nothing is fetched under it until it is loaded. holds.h says when it may be used.
  */
 #pragma once
 
@@ -24,6 +28,10 @@ static struct cpu_state {
         u8 level, frame; /* of the table that was reached */
     } walk;
 } cpu_states[CPUS];
+static bool has_asids;
+static struct cpu_state kept; /* under kept_asid, unless that is loaded; .runs is nothing */
+static u8 kept_asid;          /* 1 ... TLB_ASIDS, as arch_activate has them */
+static u8 loaded_asid;        /* CPU 0's; 0: the kernel's */
 
 struct cpu cpus[MAX_CPUS];
 
@@ -156,29 +164,36 @@ void remote_flush_all(u64 mask)
     flush_all(1);
 }
 
-static void loads(unsigned process)
+/* What is remembered under the identifier that is left stays under it. Of one that is not kept_asid, nothing is modelled. */
+static void loads(unsigned process, u8 asid, bool flush)
 {
+    if (loaded_asid == kept_asid)
+        kept = cpu_states[0];
+    cpu_states[0] = kept;
     cpu_states[0].runs = process;
-    flush_all(0);
+    if (asid != kept_asid || flush)
+        flush_all(0);
+    loaded_asid = asid;
 }
 
 bool arch_has_asids(void)
 {
-    return false; /* what is kept under identifiers is the host tests' (docs/proof.md) */
+    return has_asids;
 }
 
 void arch_activate(paddr_t root, unsigned asid, bool flush)
 {
-    CHECK(asid > 0 && flush, "without identifiers every load flushes");
+    CHECK(asid > 0 && asid <= TLB_ASIDS, "an address space's identifier is not the kernel's");
+    CHECK(has_asids || flush, "without identifiers every load flushes");
     hardware();
     for (unsigned p = 0; p < PROCESSES; p++)
         if (root.pa >> PAGE_SHIFT == ROOT(p))
-            loads(p);
+            loads(p, asid, flush);
 }
 
 void arch_activate_kernel(void)
 {
-    loads(PROCESSES);
+    loads(PROCESSES, 0, false);
 }
 
 void arch_icache_sync_local(void)

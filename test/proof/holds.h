@@ -204,21 +204,70 @@ static void walk_holds(const struct cpu_state *s, const struct view *v, bool ass
     HOLDS(!s->walk.writable || open || sealed_of(t), "a CPU remembers no way to write to what is shared");
 }
 
+static void cpu_holds(const struct cpu_state *s, bool assuming)
+{
+    struct view v;
+
+    if (s->runs >= PROCESSES)
+        return;
+    v = look(s->runs, observed);
+    if (s->tlb.valid)
+        translation_holds(s, &v, assuming);
+    if (s->walk.valid)
+        walk_holds(s, &v, assuming);
+}
+
+/* ---- identifiers: what is noted for one is no more than what has been forgotten under it ---- */
+
+static u8 ended = PROCESSES; /* a process that nobody can load any more */
+
+/* Of kept_asid. */
+static struct tlb_asid noted(void)
+{
+    struct tlb_asid a = {0};
+
+    for (unsigned i = 0; i < TLB_ASIDS; i++)
+        if (kept_asid == i + 1)
+            a = cpus[0].asids[i];
+    return a;
+}
+
+/* What is kept, as of a CPU that runs the process which finds it when it is loaded, if there is one. */
+static struct cpu_state kept_state(void)
+{
+    struct tlb_asid a = noted();
+    struct cpu_state s = kept;
+
+    s.runs = PROCESSES;
+    for (unsigned p = 0; p < PROCESSES; p++)
+        if (loaded_asid != kept_asid && p != ended && a.vm_id == spaces[p].id && a.flushes == spaces[p].flushes)
+            s.runs = p;
+    return s;
+}
+
+static void asids_hold(bool assuming)
+{
+    struct tlb_asid a = noted();
+    struct cpu_state s = kept_state();
+    u8 runs = cpu_states[0].runs;
+
+    HOLDS(cpus[0].asid < TLB_ASIDS, "an identifier has an index");
+    HOLDS(loaded_asid == (runs < PROCESSES ? cpus[0].asid + 1 : 0), "a CPU knows the identifier in its root register");
+    for (unsigned p = 0; p < PROCESSES; p++) {
+        HOLDS(spaces[p].asid_hint < TLB_ASIDS, "an identifier has an index");
+        HOLDS(runs != p || cpus[0].asids[cpus[0].asid].vm_id == spaces[p].id, "an identifier is that of the process that is loaded");
+        HOLDS(a.vm_id != spaces[p].id || a.flushes <= spaces[p].flushes, "no flush is noted that has not been");
+    }
+    cpu_holds(&s, assuming);
+}
+
 static void cpus_hold(bool assuming)
 {
     for (unsigned c = 0; c < CPUS; c++) {
-        struct cpu_state *s = &cpu_states[c];
-        struct view v;
-
         for (unsigned p = 0; p < PROCESSES; p++)
-            HOLDS((spaces[p].cpus >> c & 1) == (s->runs == p), "an address space knows the CPUs that run it");
-        if (s->runs >= PROCESSES)
-            continue;
-        v = look(s->runs, observed);
-        if (s->tlb.valid)
-            translation_holds(s, &v, assuming);
-        if (s->walk.valid)
-            walk_holds(s, &v, assuming);
+            HOLDS((spaces[p].cpus >> c & 1) == (cpu_states[c].runs == p), "an address space knows the CPUs that run it");
+        cpu_holds(&cpu_states[c], assuming);
     }
+    asids_hold(assuming);
     HOLDS(cpus_agree(), "no CPU writes to a page while another still reads its old one");
 }

@@ -95,11 +95,13 @@ struct page *page_alloc(enum page_kind kind, enum alloc_flags flags)
 
 static void freed(struct page *p)
 {
+    struct cpu_state k = kept_state();
     unsigned f = frame_of(p);
 
     CHECK(p->refs == 0, "what is freed has no references");
     for (unsigned c = 0; c < CPUS; c++)
         CHECK(!cpu_knows(&cpu_states[c], f), "no CPU knows what is freed");
+    CHECK(!cpu_knows(&k, f), "nothing that is kept under an identifier and may be used is freed");
     p->kind = PAGE_FREE;
     content_set(f, nondet_u8() & 3);
 }
@@ -339,6 +341,43 @@ static void tables_begin(void)
 #undef X
 }
 
+static void remembers_any(struct cpu_state *s)
+{
+    s->tlb.valid = nondet_bool();
+    s->tlb.writable = nondet_bool();
+    s->tlb.frame = DATA + (nondet_u8() & 3);
+    s->walk.valid = nondet_bool();
+    s->walk.writable = nondet_bool();
+    s->walk.level = nondet_bool();
+    s->walk.frame = nondet_u8() & 15;
+}
+
+static bool asids_any;
+
+/*
+ * Ids of 0 and above 3 are of nobody here. Which identifier is which matters only where
+ * one is looked for (asids_any); else kept_asid is the first, and a CPU's that or the second.
+ */
+static void asids_begin(void)
+{
+    has_asids = nondet_bool();
+    for (unsigned p = 0; p < PROCESSES; p++) {
+        spaces[p].id = 1 + p;
+        spaces[p].flushes = nondet_u8();
+        spaces[p].asid_hint = nondet_u8() & 7;
+    }
+    for (unsigned i = 0; i < TLB_ASIDS; i++) {
+        cpus[0].asids[i].vm_id = nondet_u8() & 7;
+        cpus[0].asids[i].flushes = nondet_u8();
+    }
+    cpus[0].asid = asids_any ? nondet_u8() & 7 : any_bit();
+    cpus[0].asid_turn = nondet_u8();
+    loaded_asid = cpu_states[0].runs < PROCESSES ? cpus[0].asid + 1 : 0;
+    kept_asid = asids_any ? 1 + (nondet_u8() & 7) : 1;
+    __CPROVER_assume(kept_asid <= TLB_ASIDS);
+    remembers_any(&kept);
+}
+
 static void cpus_begin(void)
 {
     spaces[0].root = &page_1;
@@ -351,14 +390,9 @@ static void cpus_begin(void)
         s->runs = nondet_bool() ? PROCESSES : nondet_bool();
         for (unsigned p = 0; p < PROCESSES; p++)
             spaces[p].cpus |= (u64)(s->runs == p) << c;
-        s->tlb.valid = nondet_bool();
-        s->tlb.writable = nondet_bool();
-        s->tlb.frame = DATA + (nondet_u8() & 3);
-        s->walk.valid = nondet_bool();
-        s->walk.writable = nondet_bool();
-        s->walk.level = nondet_bool();
-        s->walk.frame = nondet_u8() & 15;
+        remembers_any(s);
     }
+    asids_begin();
 }
 
 static u8 any_page(void)
@@ -712,6 +746,7 @@ static void op_exit(void)
     begin();
     __CPROVER_assume(cpu_states[0].runs != 0 && cpu_states[1].runs != 0);
     remember();
+    ended = 0; /* vmspace_put: the last reference went */
     pt_drop_all(&spaces[0]);
     end(witness == 1);
     CHECK(page_1.used == 0, "the root is empty");
@@ -722,6 +757,7 @@ static void op_switch(void)
     u8 to = nondet_bool() ? 2 : nondet_bool();
     struct vmspace *prev, *next = to < 2 ? &spaces[to] : NULL;
 
+    asids_any = true;
     begin();
     remember();
     prev = cpu_states[0].runs < 2 ? &spaces[cpu_states[0].runs] : NULL;
@@ -747,6 +783,7 @@ int main(void)
 {
     OPERATION();
 #ifdef REACHED
+    __CPROVER_assume(kept_state().runs < PROCESSES && kept.tlb.valid && kept.walk.valid); /* and this is possible */
     CHECK(false, "the end is reached");
 #endif
     return 0;

@@ -64,7 +64,7 @@ OPERATIONS = [
     Operation("fork_eager", [*ranges((0, 1, 2)), *failing(ranges((2,))[0], 3)], 3),
 ]
 MACHINES = {"riscv64": [], "x86_64": ["-DPROOF_LEVELS=3"]}
-OWN_LOOPS = 5  # of test/proof itself
+OWN_LOOPS = 7  # of test/proof itself
 RESERVE = ("reserve_tables.0", "pt_reserve_release.0", "drops_finish.0")
 
 # Planted faults of the museum in what these operations run: each must make the proof fail.
@@ -73,6 +73,7 @@ MUTANTS: List[Tuple[str, str, Case]] = [
                                 "fork-counts-nothing", "fork-no-flush", "fork-flushes-here-only", "flush-all-not-here",
                                 "flush-all-not-there", "edge-seal-stays-valid")],
     ("children-kept", "exit", {}), ("exit-keeps-the-tree", "exit", {}), ("switch-bit-not-set", "switch", {}),
+    ("asid-flush-not-counted", "fork", {}), ("asid-of-somebody-else", "switch", {}), ("asid-always-kept", "switch", {}),
     *[(f, "write", PRESENT[0]) for f in ("takeover-keeps-mark", "copied-page-kept", "break-no-flush", "break-flushes-here-only",
                                          "break-writable-at-once")],
     *[(f, "write", PRESENT[1]) for f in ("copy-leaves-counts-nothing", "copied-table-kept", "copy-source-keeps-w",
