@@ -19,6 +19,10 @@ NEVER = {
     ("kernel/fs/initramfs.c", "initramfs_unpack"): "boot",
     ("kernel/fs/initramfs.c", "make_symlink"): "boot",
     ("kernel/vm/check.c", "vm_check_init"): "boot",
+    **{(f"kernel/dev/{file}.c", function): "boot: devices are looked for once, without a process" for file, function in (
+        ("virtio", "virtio_queue"), ("virtio_blk", "make_slots"), ("virtio_blk", "virtio_blk_start"), ("virtio_mmio", "look_at"),
+        ("virtio_pci", "look_at"), ("virtio_rng", "virtio_rng_start"))},
+    ("kernel/protect.c", "exec_heap"): "fault_test=exec-heap, which ends in a panic",
 }
 XV6 = {
     ("kernel/proc/elf.c", "elf_load_copied"): "xv6's programs are RISC-V's",
