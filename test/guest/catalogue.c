@@ -31,19 +31,6 @@ static char *anonymous(size_t pages, int flags)
     return mmap(NULL, pages * PAGE, RW, MAP_ANONYMOUS | flags, -1, 0);
 }
 
-/* Runs fn in a child; its exit status, or 1000 + signal. */
-static int in_child(int (*fn)(void))
-{
-    pid_t pid = fork();
-    int status;
-
-    if (pid == 0)
-        _exit(fn());
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return -1;
-    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static void fill(char value)
 {
     for (unsigned long i = 0; i < PAGES; i++)

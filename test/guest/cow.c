@@ -14,19 +14,6 @@
 static const char constant[] = "read-only data";
 static char data[PAGES * PAGE];
 
-/* Runs fn in a child; its exit status, or 1000 + signal. */
-static int in_child(int (*fn)(void))
-{
-    pid_t pid = fork();
-    int status;
-
-    if (pid == 0)
-        _exit(fn());
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return -1;
-    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static void fill(char value)
 {
     for (int i = 0; i < PAGES; i++)

@@ -18,18 +18,6 @@
 #define GAP 256ul /* pages below a stack where it does not grow to what is mapped there */
 #define NOBODY 12348
 
-static int in_child(int (*fn)(void))
-{
-    pid_t pid = fork();
-    int status;
-
-    if (pid == 0)
-        _exit(fn());
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return -1;
-    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static int limit(int which, rlim_t n)
 {
     struct rlimit r = {n, n};

@@ -198,7 +198,7 @@ static int sent_here_and_there(void)
     return waitpid(other, NULL, 0) == other ? 0 : 1;
 }
 
-static void in_child(int (*fn)(void), const char *what)
+static void checked_in_child(int (*fn)(void), const char *what)
 {
     int status;
 
@@ -216,15 +216,15 @@ int main(void)
 
     alarm(120);
     calls();
-    in_child(from_cpu_to_cpu, "affinity");
-    in_child(sent_here_and_there, "affinity that two set at once");
+    checked_in_child(from_cpu_to_cpu, "affinity");
+    checked_in_child(sent_here_and_there, "affinity that two set at once");
     if (sched_setscheduler(0, SCHED_FIFO, &p) == 0) { /* else it is not permitted here */
         sched_setscheduler(0, SCHED_OTHER, &none);
-        in_child(realtime, "a real-time policy, and what a child has of it");
-        in_child(in_order, "threads run in the order of their priorities");
-        in_child(not_alone, "a thread that never waits can be killed");
-        in_child(taking_turns, "two that yield to each other");
-        in_child(as_nobody, "limits");
+        checked_in_child(realtime, "a real-time policy, and what a child has of it");
+        checked_in_child(in_order, "threads run in the order of their priorities");
+        checked_in_child(not_alone, "a thread that never waits can be killed");
+        checked_in_child(taking_turns, "two that yield to each other");
+        checked_in_child(as_nobody, "limits");
     }
     return done();
 }

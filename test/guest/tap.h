@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int tap_count, tap_failed;
 
@@ -26,4 +28,17 @@ static inline int done(void)
 {
     printf("1..%d\n", tap_count);
     return tap_failed ? 1 : 0;
+}
+
+/* Runs fn in a child; its exit status, or 1000 + signal. */
+static inline int in_child(int (*fn)(void))
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(fn());
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return -1;
+    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
