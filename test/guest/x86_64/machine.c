@@ -59,7 +59,7 @@ static void install(int signo)
 }
 
 /* A child does it; what wait says. */
-static int in_child(void (*what)(void))
+static int status_of_child(void (*what)(void))
 {
     int status = -1;
     pid_t pid = fork();
@@ -117,11 +117,11 @@ static void bad_addresses(void)
 {
     int status;
 
-    ok(WTERMSIG(in_child(syscall_at_the_top)) == SIGSEGV, "SYSCALL as the last instruction of user space");
-    ok(WTERMSIG(in_child(return_to_nowhere)) == SIGSEGV, "sigreturn to an address that is not canonical");
-    ok(WTERMSIG(in_child(return_to_the_kernel)) == SIGSEGV, "sigreturn into the kernel");
-    ok(WTERMSIG(in_child(handler_nowhere)) == SIGSEGV, "a handler that is not canonical");
-    status = in_child(stack_nowhere); /* processors say stack fault, QEMU says general protection */
+    ok(WTERMSIG(status_of_child(syscall_at_the_top)) == SIGSEGV, "SYSCALL as the last instruction of user space");
+    ok(WTERMSIG(status_of_child(return_to_nowhere)) == SIGSEGV, "sigreturn to an address that is not canonical");
+    ok(WTERMSIG(status_of_child(return_to_the_kernel)) == SIGSEGV, "sigreturn into the kernel");
+    ok(WTERMSIG(status_of_child(handler_nowhere)) == SIGSEGV, "a handler that is not canonical");
+    status = status_of_child(stack_nowhere); /* processors say stack fault, QEMU says general protection */
     ok(WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV, "a push to a stack that is not canonical");
     ok(syscall(SYS_read, open("/dev/zero", O_RDONLY), NOT_CANONICAL, 1) == -1 && errno == EFAULT, "read(2) to an address that is not canonical");
     ok(syscall(SYS_uname, 0xffff888000000000ul) == -1 && errno == EFAULT, "uname(2) into the kernel");
