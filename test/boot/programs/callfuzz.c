@@ -56,6 +56,13 @@ static unsigned long all_calls(void)
     return sum;
 }
 
+static unsigned long leaked(void)
+{
+    unsigned long halves = atomic_load(&shared->halves);
+
+    return atomic_load(&shared->leaks) + (halves > 3 + all_calls() / 2000000 ? halves : 0);
+}
+
 static unsigned long mem_free(void)
 {
     struct sysinfo s;
@@ -274,7 +281,7 @@ static void progress(double begin)
         return;
     printf("callfuzz: %.0f s: %lu calls, %.0f/s; %lu episodes, to %lu; %lu killed, %lu stuck; %u numbers, %u with success; %lu leaks, %lu audits, "
            "MemFree %lu kB\n", now() - begin, n, last ? (double)(n - calls_then) / (now() - last) : 0.0, k.episodes, k.next, k.killed,
-           k.stuck, reached(shared->done), reached(shared->good), atomic_load(&shared->leaks), k.audits, mem_free());
+           k.stuck, reached(shared->done), reached(shared->good), leaked(), k.audits, mem_free());
     fflush(stdout);
     k.idle = last && n == calls_then ? k.idle + 1 : 0;
     last = now(), calls_then = n;
@@ -286,7 +293,7 @@ static void run(unsigned long want, double begin)
 {
     double audited = now();
 
-    while (all_calls() < want && !atomic_load(&shared->leaks) && k.idle < 3) {
+    while (all_calls() < want && !leaked() && k.idle < 3) {
         for (unsigned i = 0; i < k.workers; i++)
             if (k.children[i].pid <= 0)
                 start(i, k.next++, 1);
@@ -309,7 +316,8 @@ static int finish(unsigned long before, double begin)
     unsigned silent = 0;
 
     audit();
-    fputs(shared->leak, stdout);
+    if (leaked())
+        fputs(shared->leak, stdout);
     printf("callfuzz: ends: by status");
     for (unsigned n = 0; n < 16; n++)
         if (k.statuses[n])
@@ -336,7 +344,7 @@ static int finish(unsigned long before, double begin)
     printf("%s\ncallfuzz: slowest end after SIGKILL: %.1f s; MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", k.slowest, before, free);
     printf("callfuzz: seed %lu: %lu calls of %u numbers and %lu others, %.0f/s; %u of %zu numbers with success; %lu episodes, %lu killed, %lu stuck; "
            "%lu audits, %lu leaks%s\n", seed, calls_made, reached(shared->done), atomic_load(&shared->other), (double)calls_made / (now() - begin),
-           reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, atomic_load(&shared->leaks),
+           reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, leaked(),
            free + SLACK < before ? ", MEMORY LOST" : "");
     if (k.idle >= 3) {
         printf("callfuzz: STOPPED: processes end before their first call\n");
@@ -345,7 +353,7 @@ static int finish(unsigned long before, double begin)
             printf("callfuzz: no shell\n");
     }
     fflush(stdout);
-    return atomic_load(&shared->leaks) > 0 || free + SLACK < before || k.idle >= 3;
+    return leaked() > 0 || free + SLACK < before || k.idle >= 3;
 }
 
 /* One episode again, or a part of it. */
@@ -358,8 +366,8 @@ static int repeat(uint64_t e)
     if (!logging)
         show_ring(0);
     fputs(shared->leak, stdout);
-    printf("callfuzz: seed %lu episode %lu: %lu calls, %lu leaks\n", seed, e, all_calls(), atomic_load(&shared->leaks));
-    return atomic_load(&shared->leaks) > 0;
+    printf("callfuzz: seed %lu episode %lu: %lu calls, %lu leaks\n", seed, e, all_calls(), leaked());
+    return leaked() > 0;
 }
 
 int main(int argc, char **argv)
@@ -396,6 +404,7 @@ int main(int argc, char **argv)
         i += takes;
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared->marked = access("/proc/allocations", F_OK) == 0;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGUSR2, SIG_IGN); /* a new process is not ready for it */
     if (which >= 0)

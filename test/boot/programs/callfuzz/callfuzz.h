@@ -59,7 +59,8 @@
 
 /* Seen by keeper and workers. */
 extern struct shared {
-    atomic_ulong leaks, done[NUMBERS], good[NUMBERS], other, segment_count;
+    int marked; /* a debug build: what the kernel does not use holds markers */
+    atomic_ulong leaks, halves, done[NUMBERS], good[NUMBERS], other, segment_count;
     int segments[SEGMENTS]; /* of shmget; the keeper removes them */
     char leak[256];         /* what the first one was */
     struct slot {
