@@ -239,6 +239,9 @@ class Guests:
         for name in ("kernel", "tools", "user"):  # newer files only, so that objects stay as they are
             subprocess.run(["rsync", "-a", "--delete", f"{TOP / name}/", f"{self.tree / name}/"] if shutil.which("rsync") else
                            ["cp", "-au", str(TOP / name), str(self.tree)], check=True)
+            for old in list((self.tree / name).rglob("*")):  # of a file that is there no more
+                if old.is_file() and not (TOP / name / old.relative_to(self.tree / name)).exists():
+                    old.unlink()
         for name in ("Makefile", "cowslip"):
             shutil.copy2(TOP / name, self.tree / name)
         (self.tree / "build").mkdir(exist_ok=True)
