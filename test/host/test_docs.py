@@ -32,5 +32,14 @@ class Lines(unittest.TestCase):
             self.assertAlmostEqual(int(number.replace(",", "")), counted, delta=counted / 10, msg=room)
 
 
+class Museum(unittest.TestCase):
+    def test_the_table_has_each_planted_fault_once_and_the_count_is_said(self):
+        faults = [name for f in (TOP / "test" / "museum").glob("*.faults") for name in re.findall(r"^fault (\S+) ", f.read_text(), re.M)]
+        rows = re.findall(r"^\| ([a-z0-9-]*[a-z][a-z0-9-]*) \|(?:[^|\n]*\|){4}$", (TOP / "docs" / "museum.md").read_text(), re.M)
+        self.assertEqual(sorted(rows), sorted(faults))
+        for page in ("README.md", "docs/testing.md"):
+            self.assertRegex((TOP / page).read_text(), rf"\b{len(faults)} planted faults")
+
+
 if __name__ == "__main__":
     unittest.main()
