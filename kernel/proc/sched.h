@@ -90,7 +90,7 @@ struct cpu {
     struct thread *idle, *switched_from;
     struct vmspace *active_vm; /* loaded root; NULL: kernel's */
     struct tlb_asid asids[TLB_ASIDS]; /* vm/tlb.c: what is remembered here; interrupts off */
-    u8 asid, asid_turn;        /* the index of active_vm's; who is next to lose his */
+    u8 asid, asid_turn;        /* the index of active_vm's; the one that changes hands next */
     struct spinlock lock;      /* RANK_SCHED */
     struct list run_queue;
     u32 runnable;

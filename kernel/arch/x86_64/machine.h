@@ -93,8 +93,6 @@ u32 apic_timer_left(void);
 void clock_init(void);     /* boot CPU, after apic_init_cpu */
 bool clock_timer_due(void); /* the timer's interrupt: is it time? Else it has been set again */
 
-/* flush.c */
-
 /* fpu.c */
 void fpu_init_cpu(void);
 void fpu_make_valid(struct fpu_state *s); /* what has never been used, or is to begin anew, is the initial state */
