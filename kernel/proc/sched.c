@@ -5,8 +5,11 @@
  * A thread in a queue is RUNNABLE and not on any CPU's stack: schedule() holds
  * its CPU's lock from before it queues the thread until the switch is done
  * (switch_done, run by the next thread), and everybody else takes that lock to
- * look. A sleeping thread's cpu field does not change, so a waker finds the
- * lock to take by it. Locks: cpu->lock (RANK_SCHED), one at a time.
+ * look. Which lock that is says the thread's cpu field, which changes only with
+ * the lock of the CPU held that it has named: with that lock in hand it stays as
+ * it is (lock_cpu_of). On its way to another CPU a thread is RUNNABLE, in no
+ * queue, and its cpu field names the CPU that it is about to be queued at.
+ * Locks: cpu->lock (RANK_SCHED), one at a time.
  *
  * Real-time threads leave the others a slice after each REALTIME_NS: who has been
  * allowed to be one by mistake can still be stopped.
@@ -105,12 +108,12 @@ static void slice_start(struct cpu *c, const struct thread *t)
     timer_program(c);
 }
 
-/* Behind its equals, or before them. */
+/* Behind its equals, or before them; t->cpu is c already. */
 static void queue_locked(struct cpu *c, struct thread *t, bool before)
 {
     struct list *at = c->run_queue.prev;
 
-    t->cpu = c->id;
+    ASSERT(t->cpu == c->id && list_empty(&t->run_link));
     while (at != &c->run_queue) {
         u8 rank = list_entry(at, struct thread, run_link)->rt_priority;
 
@@ -322,13 +325,17 @@ static struct cpu *choose_cpu(const struct thread *t)
     return &cpus[usable ? __builtin_ctzl(usable) : __builtin_ctzl(online)];
 }
 
-/* t is RUNNABLE and in no queue. */
-static void enqueue(struct thread *t)
+/* t, which is RUNNABLE, in no queue, and of CPU `from`, goes where it is best; from->lock is held, and dropped. */
+static void enqueue_and_unlock(struct cpu *from, struct thread *t)
 {
     struct cpu *c = choose_cpu(t);
     bool now;
 
-    spin_lock(&c->lock);
+    t->cpu = c->id;
+    if (c != from) {
+        spin_unlock(&from->lock);
+        spin_lock(&c->lock);
+    }
     queue_locked(c, t, false);
     now = c->thread == c->idle || t->rt_priority > c->rank;
     if (now)
@@ -340,7 +347,7 @@ static void enqueue(struct thread *t)
     spin_unlock(&c->lock);
 }
 
-/* The CPU whose queue t is in or was last, locked. */
+/* The CPU that t is on, or was last, or is on its way to: locked. t stays that CPU's until the lock is dropped. */
 static struct cpu *lock_cpu_of(struct thread *t)
 {
     struct cpu *c;
@@ -356,28 +363,30 @@ static struct cpu *lock_cpu_of(struct thread *t)
 
 void thread_wake(struct thread *t)
 {
-    bool queue = false;
+    bool sleeps, here;
     struct cpu *c;
 
     preempt_disable();
     c = lock_cpu_of(t);
-    if (atomic_load(&t->state) == THREAD_SLEEPING) {
-        queue = c->thread != t;
-        /* Still on its CPU, about to sleep: it goes on instead. */
-        atomic_store(&t->state, queue ? THREAD_RUNNABLE : THREAD_RUNNING);
-    }
-    spin_unlock(&c->lock);
-    if (queue)
-        enqueue(t);
+    sleeps = atomic_load(&t->state) == THREAD_SLEEPING;
+    here = c->thread == t; /* still on its CPU, about to sleep: it goes on instead */
+    if (sleeps)
+        atomic_store(&t->state, here ? THREAD_RUNNING : THREAD_RUNNABLE);
+    if (sleeps && !here)
+        enqueue_and_unlock(c, t);
+    else
+        spin_unlock(&c->lock);
     preempt_enable();
 }
 
 void thread_start(struct thread *t)
 {
-    atomic_store(&t->state, THREAD_RUNNABLE);
+    struct cpu *c;
+
     preempt_disable();
-    t->cpu = arch_this_cpu()->id;
-    enqueue(t);
+    c = lock_cpu_of(t);
+    atomic_store(&t->state, THREAD_RUNNABLE);
+    enqueue_and_unlock(c, t);
     preempt_enable();
 }
 
@@ -459,7 +468,7 @@ void return_to_user_work(struct trapframe *tf)
 
 /* ---- idle ---- */
 
-/* A thread that waits on another CPU and may run here. */
+/* A thread that waits on another CPU and may run here: on its way. */
 static struct thread *steal(struct cpu *thief)
 {
     for (u32 i = 1; i < MAX_CPUS; i++) {
@@ -477,6 +486,7 @@ static struct thread *steal(struct cpu *thief)
         if (found) {
             list_remove(&found->run_link);
             c->runnable--;
+            found->cpu = thief->id;
         }
         spin_unlock(&c->lock);
         if (found)

@@ -48,7 +48,7 @@ struct thread {
     struct vmspace *vm;        /* what must be loaded while it runs; NULL: kernel only */
     u32 tid;
     _Atomic u32 state;         /* enum thread_state */
-    u32 cpu;                   /* runs on, or ran last */
+    u32 cpu;                   /* runs on, or ran last, or is on its way to: proc/sched.c */
     u64 cpus_allowed;
     s32 nice;
     u8 policy, rt_priority;    /* enum sched_policy; 1..99 for POLICY_FIFO and POLICY_RR, else 0; cpu->lock */

@@ -171,6 +171,7 @@ struct thread *thread_alloc(void (*fn)(void *), void *arg)
     t->start_fn = fn;
     t->start_arg = arg;
     t->state = THREAD_NEW;
+    t->cpu = arch_this_cpu()->id; /* while nobody knows of it; where it starts is then proc/sched.c's to say */
     thread_prepare(t);
     return t;
 }

@@ -405,8 +405,11 @@ SYSCALL(get_robust_list)
     u64 head, size = 24;
     bool may;
 
-    if (!t || !t->process)
+    if (!t || !t->process) {
+        if (t)
+            thread_put(t);
         return -ESRCH;
+    }
     head = t->robust_list;
     may = t->process == current_process() || cred_is_root();
     thread_put(t);
