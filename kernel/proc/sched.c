@@ -159,15 +159,17 @@ static struct thread *pick_locked(struct cpu *c)
 
 /* ---- switching ---- */
 
-/* First thing on the new thread's stack: the old one is off this CPU now. */
+/* First thing on the new thread's stack: the old one is off this CPU now. Unless it has ended, it may run, end and be
+ * freed elsewhere as soon as the lock is dropped. */
 static void switch_done(void)
 {
     struct cpu *c = arch_this_cpu();
     struct thread *prev = c->switched_from;
+    bool ended = prev && atomic_load(&prev->state) == THREAD_DEAD;
 
     c->switched_from = NULL;
     spin_unlock(&c->lock);
-    if (prev && atomic_load(&prev->state) == THREAD_DEAD)
+    if (ended)
         thread_put(prev);
 }
 

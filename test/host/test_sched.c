@@ -421,6 +421,22 @@ static void test_a_dead_thread_is_dropped_once(void **state)
     assert_null(put);
 }
 
+/* It slept, is off its CPU, and before that CPU does anything more it is woken elsewhere, ends, and is dropped. */
+static void end_elsewhere(void)
+{
+    atomic_store(&one.state, THREAD_DEAD);
+}
+
+static void test_who_has_left_is_somebody_elses(void **state)
+{
+    (void)state;
+    runs(&one, 0);
+    atomic_store(&one.state, THREAD_SLEEPING);
+    between = end_elsewhere;
+    schedule();
+    assert_null(put);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_order_of_a_queue, start),
         cmocka_unit_test_setup(test_the_others_get_a_part, start),
         cmocka_unit_test_setup(test_a_dead_thread_is_dropped_once, start),
+        cmocka_unit_test_setup(test_who_has_left_is_somebody_elses, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
