@@ -56,14 +56,15 @@ def test_protections_are_on(tmp_path):
     assert value["EFER"] & EFER_NXE
 
 
-@pytest.mark.parametrize("busy,where", [("", "cs 10 ss 18"), ("while :; do :; done", "cs 33 ss 2b")])
+@pytest.mark.parametrize("busy,where", [("", "cs 10 ss 18"), ("echo $((6*7)); while :; do :; done", "cs 33 ss 2b")])
 @pytest.mark.parametrize("command,name", [("nmi", "NMI"), (MACHINE_CHECK, "machine check")])
 def test_a_trap_that_comes_at_any_instruction(tmp_path, busy, where, command, name):
     """It has a stack of its own, and finds out whose GS it is; the end is a panic that says where."""
     with Machine(tmp_path) as m:
         if busy:
             m.child.sendline(busy)
-            time.sleep(1)
+            m.child.expect(r"\s42\s")
+        time.sleep(1)  # it runs in its loop, or it waits for a command
         m.tell(command)
         m.child.expect(f"KERNEL PANIC: {name} at ")
         m.child.expect(where)
