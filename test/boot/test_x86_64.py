@@ -56,17 +56,30 @@ def test_protections_are_on(tmp_path):
     assert value["EFER"] & EFER_NXE
 
 
-@pytest.mark.parametrize("busy,where", [("", "cs 10 ss 18"), ("echo $((6*7)); while :; do :; done", "cs 33 ss 2b")])
-@pytest.mark.parametrize("command,name", [("nmi", "NMI"), (MACHINE_CHECK, "machine check")])
-def test_a_trap_that_comes_at_any_instruction(tmp_path, busy, where, command, name):
-    """It has a stack of its own, and finds out whose GS it is; the end is a panic that says where."""
-    with Machine(tmp_path) as m:
+KERNEL, USER = r"cs 10 ss (?:18|0)\s", r"cs 33 ss 2b\s"  # an interrupt from user mode loads 0
+
+
+def where_it_hits(folder, busy, command, name):
+    with Machine(folder) as m:
         if busy:
-            m.child.sendline(busy)
+            m.child.sendline("echo $((6*7)); while :; do :; done")
             m.child.expect(r"\s42\s")
         time.sleep(1)  # it runs in its loop, or it waits for a command
         m.tell(command)
         m.child.expect(f"KERNEL PANIC: {name} at ")
-        m.child.expect(where)
+        where = (KERNEL, USER)[m.child.expect([KERNEL, USER])]
         m.child.expect("backtrace")
         m.child.expect(pexpect.EOF)
+        return where
+
+
+@pytest.mark.parametrize("busy,where", [(False, KERNEL), (True, USER)])
+@pytest.mark.parametrize("command,name", [("nmi", "NMI"), (MACHINE_CHECK, "machine check")])
+def test_a_trap_that_comes_at_any_instruction(tmp_path, busy, where, command, name):
+    """It has a stack of its own, and finds out whose GS it is; the end is a panic that says where."""
+    for attempt in range(5):  # now and then the timer's interrupt is there first
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if where_it_hits(folder, busy, command, name) == where:
+            return
+    pytest.fail(f"it never came in {where}")

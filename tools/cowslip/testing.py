@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from . import build, machines, museum
 from .common import BUILD, TOP, Progress, Stop, say
@@ -240,12 +240,12 @@ def bench_check(arch: str) -> Result:
 
 # Other people's tests; stress takes too long. Limits in seconds, with what a first run fetches and compiles.
 SUITES = {"mm": 600, "nolibc": 300, "nolibc-init": 300, "shells": 600, "busybox": 1200, "posix": 2400}
+SLEEPER = "posix"  # its programs wait most of their time: it goes beside all else
 
 
-def suite_tests(run: Run, patterns: List[str]) -> None:
-    for name, limit in SUITES.items():
-        if wanted(f"suite/{name}", patterns):
-            run.do(f"suite/{name}", suite_run, run.arch, name, limit)
+def suite_test(run: Run, name: str, patterns: List[str]) -> None:
+    if wanted(f"suite/{name}", patterns):
+        run.do(f"suite/{name}", suite_run, run.arch, name, SUITES[name])
 
 
 def suite_run(arch: str, name: str, limit: float) -> Result:
@@ -261,12 +261,24 @@ def boot_name(name: str) -> str:
     return name.replace("test/boot/", "boot/").replace(".py::", "/")
 
 
-def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
+# What takes longest begins first, so that no lane waits long for another at the end.
+LONG_BOOTS = ["test_failnth", "test_callfuzz", "test_boot", "test_bochs"]
+
+
+def boot_files(run: Run, patterns: List[str]) -> Dict[str, List[str]]:
+    """The tests that are wanted, by file."""
+    files: Dict[str, List[str]] = {}
+    for name in boot_names(run):
+        if wanted(boot_name(name), patterns):
+            files.setdefault(Path(name.split("::")[0]).stem, []).append(name)
+    if files:
+        build.make("building the boot tests' programs", ["boot-programs", "bench-programs", *(["xv6-programs"] if run.arch == "riscv64" else []),
+                                                         f"ARCH={run.arch}"])
+    return dict(sorted(files.items(), key=lambda f: LONG_BOOTS.index(f[0]) if f[0] in LONG_BOOTS else len(LONG_BOOTS)))
+
+
+def boot_tests(run: Run, names: List[str]) -> None:
     """One line for each test as it ends; what the failing ones said comes last."""
-    names = [n for n in boot_names(run) if wanted(boot_name(n), [QUICK_BOOT] if quick else patterns)]
-    if not names:
-        return
-    build.make("building the boot tests' programs", ["boot-programs", "bench-programs", *(["xv6-programs"] if run.arch == "riscv64" else []), f"ARCH={run.arch}"])
     with subprocess.Popen([*PYTEST, "-v", *names], cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
         limit = threading.Timer(BOOT_LIMIT, child.kill)
@@ -288,12 +300,22 @@ def boot_tests(run: Run, patterns: List[str], quick: bool) -> None:
         run.add("boot, tests that never ended", Result(0, len(names) - ran, report[-4000:]), time.monotonic() - start)
 
 
-def side_by_side(*lanes: List[Callable], run: Run, patterns: List[str]) -> None:
-    """Each lane's tests one after another, a lane beside the other: an emulated machine takes one of the host's CPUs."""
-    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-        started = [pool.submit(lambda lane=lane: [tests(run, patterns) for tests in lane]) for lane in lanes]
-        for s in started:
-            s.result()
+def booted_tests(run: Run, patterns: List[str]) -> None:
+    """What boots the kernel, two at a time: an emulated machine takes one of the host's CPUs."""
+    boots = [functools.partial(boot_tests, run, names) for names in boot_files(run, patterns).values()]
+    suites = [functools.partial(suite_test, run, name, patterns) for name in SUITES if name != SLEEPER]
+    jobs = [*boots[:1], functools.partial(guest_tests, run, patterns), *boots[1:2], *suites, functools.partial(bench_tests, run, patterns), *boots[2:]]
+    with concurrent.futures.ThreadPoolExecutor(2) as lanes:
+        for job in [lanes.submit(j) for j in jobs]:
+            job.result()
+
+
+def all_tests(run: Run, patterns: List[str]) -> None:
+    host_tests(run, patterns)
+    model_tests(run, patterns)
+    if run.arch == "riscv64":  # its faults are in what both machines share
+        museum_tests(run, patterns)
+    booted_tests(run, patterns)
 
 
 def run(arch: str, quick: bool, patterns: List[str]) -> int:
@@ -304,13 +326,14 @@ def run(arch: str, quick: bool, patterns: List[str]) -> int:
     build.base_archive(arch)
     if not quick:
         build.kernel(arch, True)
-    host_tests(result, patterns)
-    if not quick:
-        model_tests(result, patterns)
-    if not quick and arch == "riscv64":  # its faults are in what both machines share
-        museum_tests(result, patterns)
-    side_by_side(*([] if quick else [[guest_tests, bench_tests, suite_tests]]), [functools.partial(boot_tests, quick=quick)],
-                 run=result, patterns=patterns)
+    if quick:
+        host_tests(result, patterns)
+        for names in boot_files(result, [QUICK_BOOT]).values():
+            boot_tests(result, names)
+    else:
+        with concurrent.futures.ThreadPoolExecutor(2) as lanes:
+            for job in [lanes.submit(suite_test, result, SLEEPER, patterns), lanes.submit(all_tests, result, patterns)]:
+                job.result()
     say(f"{time.monotonic() - start:.0f} s in all")
     print(f"{result.passed} passed, {result.failed} failed", flush=True)
     if result.passed + result.failed == 0:
