@@ -139,12 +139,28 @@ static void of_one_before(void)
     close(second);
 }
 
+/* Until a signal has come that is blocked but for here: it cannot come between the look and the sleep. */
+static void await(int signo)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    while (!(got & 1 << signo))
+        sigsuspend(&none);
+}
+
 /* In a session of its own: the controlling terminal. Exit status: the number of the first step that failed. */
 static int session(const char *name)
 {
     char buf[16];
     int s, tty, sid;
+    sigset_t awaited;
 
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGINT);
+    sigaddset(&awaited, SIGWINCH);
+    sigaddset(&awaited, SIGHUP);
+    sigprocmask(SIG_BLOCK, &awaited, NULL);
     signal(SIGINT, note);
     signal(SIGWINCH, note);
     signal(SIGHUP, note);
@@ -156,16 +172,13 @@ static int session(const char *name)
     tty = open("/dev/tty", O_RDWR);
     if (tty < 0 || write(tty, "ready", 5) != 5)
         return 3;
-    while (!(got & 1 << SIGINT))
-        pause();
+    await(SIGINT);
     if (write(s, "int", 3) != 3)
         return 4;
-    while (!(got & 1 << SIGWINCH))
-        pause();
+    await(SIGWINCH);
     if (write(s, "win", 3) != 3)
         return 5;
-    while (!(got & 1 << SIGHUP))
-        pause();
+    await(SIGHUP);
     if (read(s, buf, 1) != 0 || open("/dev/tty", O_RDWR) != -1 || errno != ENXIO)
         return 6;
     return 0;
