@@ -217,7 +217,7 @@ static void *together(void *arg)
     host_cpu = (unsigned)(u64)arg;
     host_seed(seed * 200 + host_cpu);
     host_run(common);
-    for (u64 n = 0; host_cpu == 0 ? n < steps / 20 : !stop; n++) {
+    for (u64 n = 0; host_cpu == 0 ? n < steps / 50 : !stop; n++) {
         unsigned i = (unsigned)host_random(PAGES);
 
         if (host_cpu == 0 && n % 4 == 0)

@@ -89,7 +89,7 @@ for m in ("riscv64", "x86_64"):
     RUNS[f"{m}-eager"] = HostRun(f"{m}-small-fast", m, SMALL[m], "test_vm", "--seed 42 --steps 100000 --fork eager")
     RUNS[f"{m}-strict"] = HostRun(f"{m}-small-fast", m, SMALL[m], "test_vm", "--seed 41 --steps 100000 --overcommit 2")
     RUNS[f"{m}-threads"] = HostRun(f"{m}-threads", m, f"-fsanitize=thread {SMALL[m][4:]}", "test_vm_threads",
-                                   "--seed 1 --steps 30000")
+                                   "--seed 1 --steps 60000")
 RUNS["riscv64-pte"] = HostRun("", "riscv64", "", "test_pte", "")
 RUNS.update({f"guest-{p}": GuestRun(p, debug) for p, debug in (("cow", True), ("pointers", True), ("forks", False))})
 RUNS["guest-callfuzz"] = GuestRun("callfuzz", True, "boot", "--calls 20000 --seed 1")

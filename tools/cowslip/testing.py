@@ -129,7 +129,7 @@ def vm_tests(run: Run, patterns: List[str]) -> None:
     runs = [(cmocka, f"{v}/test_vm", ["--seed", str(seed), "--steps", str(steps), *more])
             for v, seeds, steps, more in VM_RUNS for seed in seeds]
     runs += [(cmocka, f"{v}/test_vm_{t}", []) for v in ("riscv64", "x86_64") for t in ("calls", "catalogue")]
-    runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "300000"]) for v, seed in VM_THREADS]
+    runs += [(cmocka, f"{v}/test_vm_threads", ["--seed", str(seed), "--steps", "200000"]) for v, seed in VM_THREADS]
     runs += [(planted, f"{v}/test_vm", ["--plant", plant]) for v, plant in VM_PLANTS]
     named = [(" ".join(["host/vm", program.split("/")[0], *(options or [program.rpartition("_")[2]])]), how, program, options)
              for how, program, options in runs]
