@@ -113,7 +113,7 @@ static void queue_locked(struct cpu *c, struct thread *t, bool before)
 {
     struct list *at = c->run_queue.prev;
 
-    ASSERT(t->cpu == c->id && list_empty(&t->run_link));
+    DEBUG_ASSERT(t->cpu == c->id && list_empty(&t->run_link));
     while (at != &c->run_queue) {
         u8 rank = list_entry(at, struct thread, run_link)->rt_priority;
 
