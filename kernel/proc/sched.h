@@ -253,4 +253,4 @@ void waitq_wake_all(struct waitq *q);
 void timer_arm(struct timer *t, u64 deadline_ns);
 void timer_program(struct cpu *c); /* sets the hardware for what comes first; for the scheduler, as timers_run */
 void timers_run(struct cpu *c);
-bool timer_cancel(struct timer *t); /* true: it was armed and will not fire; when false it has finished firing */
+bool timer_cancel(struct timer *t); /* true: it was armed, and will not fire; in any case no callback of it is under way */
