@@ -4,6 +4,8 @@
  * what the other CPU does at that very moment. Nobody sleeps. Included once by each test.
  */
 #pragma once
+#define timespec host_timespec /* the kernel has its own */
+#define timeval host_timeval
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#undef timespec
+#undef timeval
 #include "lib/errno.h"
 #include "lib/lock.h"
 #include "proc/process.h"
