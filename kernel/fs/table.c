@@ -31,7 +31,7 @@ struct file_table {
 /* reserve: for who closes, from the memory kept for that, if it is no larger than what there is. */
 static struct fd_array *array_create(u32 size, bool reserve)
 {
-    size_t bytes = sizeof(struct fd_array) + size * sizeof(struct file *) + size / 8;
+    size_t bytes = sizeof(struct fd_array) + size * sizeof(struct file *) + ROUND_UP(size, 64u) / 8;
     struct fd_array *a = reserve && bytes <= KMEM_SMALL ? kmem_alloc_reserve(bytes) : kmem_alloc(bytes);
 
     if (a)
@@ -191,22 +191,27 @@ static u32 lowest_free(const struct fd_array *a, u32 from)
     return from;
 }
 
-/* The lock taken as by lock_own, and a number from `lowest` on that is free; -EMFILE, -ENOMEM: it is not taken. */
+static u32 lowest_free_from(const struct fd_array *a, int lowest)
+{
+    return lowest_free(a, MAX((u32)lowest, a->lowest));
+}
+
+/* The lock taken as by lock_own, and the lowest free number from `lowest` on; -EMFILE, -ENOMEM: it is not taken. */
 static int lock_free(struct file_table *t, int lowest, struct fd_array **old)
 {
     u32 fd;
 
     for (;;) {
         spin_lock(&t->lock);
-        fd = lowest_free(t->array, MAX((u32)lowest, t->array->lowest));
+        fd = lowest_free_from(t->array, lowest);
         spin_unlock(&t->lock);
         if (fd >= limit())
             return -EMFILE;
         if (lock_own(t, fd, old))
             return -ENOMEM;
-        if (!t->array->file[fd])
+        if (lowest_free_from(t->array, lowest) == fd)
             return (int)fd;
-        unlock_own(t, *old); /* another thread was faster */
+        unlock_own(t, *old); /* another thread has taken it, or closed a lower one */
     }
 }
 
