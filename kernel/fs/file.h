@@ -71,6 +71,7 @@ struct file {
     bool readable, writable;
     bool counts_writer;      /* it is one of vnode->writers */
     bool stream;             /* no position: pipes, terminals */
+    bool watched;            /* it has ever had epoll_links; set with a reference held, and stays */
     struct mutex pos_lock;   /* RANK_FILE */
     u64 pos;
     void *priv;
