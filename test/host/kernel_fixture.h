@@ -23,14 +23,14 @@
 
 #define UNUSED __attribute__((unused))
 
-static struct thread me;
+static struct thread me, *running = &me; /* who does what is done */
 static struct process my_process;
 static void (*between)(void); /* once, when the lock `between_at` is given back (NULL: any) */
 static UNUSED const void *between_at;
 
 struct thread *arch_current(void)
 {
-    return &me;
+    return running;
 }
 
 static UNUSED void other_cpu(const void *lock)
@@ -76,14 +76,14 @@ void mutex_init(struct mutex *m, const char *name, enum lock_rank rank)
     list_init(&m->waitq.waiters);
 }
 
-static jmp_buf *blocked; /* where the other CPU goes on instead of waiting for a mutex; NULL: it must not have to */
+static jmp_buf *instead_of_waiting; /* where the other CPU goes on instead of waiting for a mutex; NULL: it must not have to */
 
 void mutex_lock(struct mutex *m)
 {
-    if (m->owner && blocked)
-        longjmp(*blocked, 1);
+    if (m->owner && instead_of_waiting)
+        longjmp(*instead_of_waiting, 1);
     assert_null(m->owner);
-    m->owner = &me;
+    m->owner = running;
 }
 
 void mutex_lock_nested(struct mutex *m)
@@ -113,7 +113,7 @@ void waitq_init(struct waitq *q)
 
 void waiter_add(struct waitq *q, struct waiter *w, unsigned kind)
 {
-    *w = (struct waiter){.q = q, .thread = &me, .kind = kind};
+    *w = (struct waiter){.q = q, .thread = running, .kind = kind};
     list_append(&q->waiters, &w->link);
 }
 
@@ -176,8 +176,9 @@ static UNUSED void fixture_start(void)
     memset(&my_process, 0, sizeof my_process);
     me.process = &my_process;
     list_init(&me.process_link);
+    running = &me;
     between = NULL;
     between_at = NULL;
-    blocked = NULL;
+    instead_of_waiting = NULL;
     wakes = 0;
 }

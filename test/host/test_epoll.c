@@ -188,10 +188,10 @@ static void item_goes(void)
     if (!other_closes || !mutex_held(&epoll_lock))
         return;
     other_closes = false;
-    blocked = &waits;
+    instead_of_waiting = &waits;
     if (!setjmp(waits))
         file_put(watched);
-    blocked = NULL;
+    instead_of_waiting = NULL;
     assert_int_equal(released, 0);
 }
 
