@@ -86,18 +86,31 @@ struct file_table *file_table_create(void)
     return t;
 }
 
-struct file_table *file_table_copy(struct file_table *from)
+struct file_table *file_table_create_blank(void)
 {
     struct file_table *t = kmem_zalloc(sizeof *t);
 
-    if (!t)
-        return NULL;
-    ref_init(&t->refs);
-    spin_init(&t->lock, "file table", RANK_FILES);
+    if (t) {
+        ref_init(&t->refs);
+        spin_init(&t->lock, "file table", RANK_FILES);
+    }
+    return t;
+}
+
+void file_table_fill(struct file_table *t, struct file_table *from)
+{
     spin_lock(&from->lock);
     t->array = from->array;
     ref_get(&t->array->refs);
     spin_unlock(&from->lock);
+}
+
+struct file_table *file_table_copy(struct file_table *from)
+{
+    struct file_table *t = file_table_create_blank();
+
+    if (t)
+        file_table_fill(t, from);
     return t;
 }
 
@@ -110,7 +123,8 @@ void file_table_put(struct file_table *t)
 {
     if (!ref_put(&t->refs))
         return;
-    array_put(t->array);
+    if (t->array)
+        array_put(t->array);
     kmem_free(t);
 }
 

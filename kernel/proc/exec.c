@@ -526,31 +526,49 @@ static bool take_file_ids(struct process *p, const struct vnode *v)
     return changes;
 }
 
-/* Actions and descriptors that were shared with other processes are this one's own from now on. */
-static int unshare_parts(struct process *p)
-{
-    struct signal_actions *actions = signal_actions_copy(p->actions), *old_actions = p->actions;
-    struct file_table *files = file_table_copy(p->files), *old_files = p->files;
-
-    if (!actions || !files) {
-        if (actions)
-            signal_actions_put(actions);
-        if (files)
-            file_table_put(files);
-        return -ENOMEM;
-    }
-    spin_lock(&process_lock);
-    p->actions = actions;
-    p->files = files;
-    spin_unlock(&process_lock);
-    signal_actions_put(old_actions);
-    file_table_put(old_files);
-    return 0;
-}
+/* Room for actions and descriptors of its own, should they be shared with other processes. */
+struct own_parts {
+    struct signal_actions *actions;
+    struct file_table *files;
+};
 
 static bool has_shared_parts(const struct process *p)
 {
     return ref_count(&p->actions->refs) > 1 || file_table_shared(p->files);
+}
+
+/* While it can still fail. False: no memory; own_parts_drop in any case. */
+static bool own_parts_make(const struct process *p, struct own_parts *own)
+{
+    if (p->thread_count == 1 && !has_shared_parts(p)) /* another thread may still share them */
+        return true;
+    own->actions = signal_actions_create();
+    own->files = file_table_create_blank();
+    return own->actions && own->files;
+}
+
+/* Of the only thread: no other one is just using what is replaced. */
+static void own_parts_use(struct process *p, struct own_parts *own)
+{
+    struct own_parts old = {p->actions, p->files};
+
+    if (!own->files || !has_shared_parts(p))
+        return;
+    signal_actions_fill(own->actions, old.actions);
+    file_table_fill(own->files, old.files);
+    spin_lock(&process_lock);
+    p->actions = own->actions;
+    p->files = own->files;
+    spin_unlock(&process_lock);
+    *own = old;
+}
+
+static void own_parts_drop(struct own_parts *own)
+{
+    if (own->actions)
+        signal_actions_put(own->actions);
+    if (own->files)
+        file_table_put(own->files);
 }
 
 /* The new address space, built while the process still stands on the old one. */
@@ -558,16 +576,21 @@ static struct vmspace *try_build(const struct personality *personality, const st
                                  struct exec_start *start, int *err)
 {
     struct vmspace *old = current->vm, *vm = vmspace_create();
+    struct process *p = current_process();
+    struct own_parts own = {0};
 
     *err = -ENOMEM;
     if (!vm)
         return NULL;
     sched_set_vm(vm);
     *err = personality->build(vm, program, start);
-    if (!*err && has_shared_parts(current_process()))
-        *err = unshare_parts(current_process());
+    if (!*err && !own_parts_make(p, &own))
+        *err = -ENOMEM;
     if (!*err)
-        *err = become_only_thread(current_process());
+        *err = become_only_thread(p);
+    if (!*err)
+        own_parts_use(p, &own);
+    own_parts_drop(&own);
     if (!*err)
         return vm;
     sched_set_vm(old);

@@ -35,17 +35,21 @@ struct signal_actions *signal_actions_create(void)
     return a;
 }
 
+void signal_actions_fill(struct signal_actions *copy, struct signal_actions *a)
+{
+    spin_lock(&a->lock);
+    copy->set = a->set;
+    for (u64 set = a->set; set; set &= set - 1)
+        copy->action[lowest_bit(set)] = a->action[lowest_bit(set)];
+    spin_unlock(&a->lock);
+}
+
 struct signal_actions *signal_actions_copy(struct signal_actions *a)
 {
     struct signal_actions *copy = signal_actions_create();
 
-    if (copy) {
-        spin_lock(&a->lock);
-        copy->set = a->set;
-        for (u64 set = a->set; set; set &= set - 1)
-            copy->action[lowest_bit(set)] = a->action[lowest_bit(set)];
-        spin_unlock(&a->lock);
-    }
+    if (copy)
+        signal_actions_fill(copy, a);
     return copy;
 }
 

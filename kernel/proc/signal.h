@@ -111,6 +111,7 @@ struct signal_action signal_action_get_locked(const struct signal_actions *a, in
 void signal_action_set_locked(struct signal_actions *a, int signo, struct signal_action action);
 struct signal_actions *signal_actions_create(void);
 struct signal_actions *signal_actions_copy(struct signal_actions *a);
+void signal_actions_fill(struct signal_actions *fresh, struct signal_actions *from); /* fresh: created, and nobody has seen it */
 void signal_actions_put(struct signal_actions *a);
 void signal_actions_reset(struct signal_actions *a, u64 defaults); /* exec: handlers become SIG_DFL, and these in any case */
 void signal_queue_init(struct signal_queue *q);
