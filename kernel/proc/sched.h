@@ -65,6 +65,7 @@ struct thread {
     u64 sigmask, saved_sigmask, sigwaiting; /* sigwaiting: what sigtimedwait waits for */
     struct signal_queue pending;
     bool restore_sigmask;      /* sigsuspend, ppoll, pselect */
+    bool by_real_ids;          /* access(2): its process's real ids count for files; its own */
     bool may_stop;             /* it has taken a signal to stop, and no SIGCONT has come since */
     struct { vaddr_t sp; u64 size; u32 flags; } altstack;
     vaddr_t clear_child_tid, set_child_tid, robust_list;

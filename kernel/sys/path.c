@@ -363,24 +363,18 @@ SYSCALL(utimensat)
 /* The real ids count here, not the effective ones. */
 static s64 access(int dirfd, vaddr_t path, u32 mode, u64 flags)
 {
-    struct cred *c = &current_process()->cred;
-    u32 fsuid = c->fsuid, fsgid = c->fsgid;
     struct dentry *d;
     s64 err;
 
     if (mode & ~7u)
         return -EINVAL;
-    if (!(flags & 0x200)) { /* AT_EACCESS */
-        c->fsuid = c->uid;
-        c->fsgid = c->gid;
-    }
+    current->by_real_ids = !(flags & 0x200); /* AT_EACCESS. This thread's alone: the others go on with the process's */
     err = lookup(dirfd, path, follow_flags(flags), &d);
     if (!err) {
         err = mode ? vnode_permission(d->vnode, mode) : 0;
         dentry_put(d);
     }
-    c->fsuid = fsuid;
-    c->fsgid = fsgid;
+    current->by_real_ids = false;
     return err;
 }
 
