@@ -23,7 +23,7 @@
 
 #define UNUSED __attribute__((unused))
 
-static struct thread me, *running = &me; /* who does what is done */
+static struct thread first, *running = &first; /* who does what is done */
 static struct process my_process;
 static void (*between)(void); /* once, when the lock `between_at` is given back (NULL: any) */
 static UNUSED const void *between_at;
@@ -172,11 +172,11 @@ void panic(const char *fmt, ...)
 
 static UNUSED void fixture_start(void)
 {
-    memset(&me, 0, sizeof me);
+    memset(&first, 0, sizeof first);
     memset(&my_process, 0, sizeof my_process);
-    me.process = &my_process;
-    list_init(&me.process_link);
-    running = &me;
+    first.process = &my_process;
+    list_init(&first.process_link);
+    running = &first;
     between = NULL;
     between_at = NULL;
     instead_of_waiting = NULL;

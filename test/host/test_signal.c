@@ -6,8 +6,8 @@
 #include "../../kernel/proc/signal.c"
 #include "../../kernel/proc/signal_deliver.c"
 
-static struct thread two; /* the other thread; `me` is the first */
-static u64 woken;         /* threads that thread_signal_wake has seen: 1 me, 2 two */
+static struct thread two; /* the other thread of the process */
+static u64 woken;         /* threads that thread_signal_wake has seen: 1 first, 2 two */
 static vaddr_t handled;   /* the handler that was to run */
 static unsigned stops;    /* times that the process came to sleep as stopped */
 struct spinlock process_lock;
@@ -91,7 +91,7 @@ static int start(void **state)
     allocations = 0;
     my_process.actions = signal_actions_create();
     my_process.rlimit[RLIMIT_SIGPENDING].cur = 100;
-    join(&me);
+    join(&first);
     join(&two);
     woken = handled = stops = 0;
     return 0;
@@ -101,7 +101,7 @@ static int finish(void **state)
 {
     (void)state;
     signal_queue_clear(&my_process.pending);
-    signal_queue_clear(&me.pending);
+    signal_queue_clear(&first.pending);
     signal_queue_clear(&two.pending);
     signal_actions_put(my_process.actions);
     assert_int_equal(allocations, 0);
@@ -128,7 +128,7 @@ static void test_one_is_told(void **state)
     handle_with(SIGUSR1, 0x1000, 0);
     send_it(SIGUSR1);
     assert_int_equal(woken, 1);
-    assert_true(me.need_signal);
+    assert_true(first.need_signal);
     assert_false(two.need_signal);
 }
 
@@ -139,7 +139,7 @@ static void test_who_was_told_blocks_it(void **state)
     handle_with(SIGUSR1, 0x1000, 0);
     send_it(SIGUSR1);
     signal_mask_set(SIG_BIT(SIGUSR1));
-    assert_false(me.need_signal);
+    assert_false(first.need_signal);
     assert_true(two.need_signal);
     assert_int_equal(woken, 3);
 }
@@ -151,8 +151,8 @@ static void test_who_was_told_ends(void **state)
     handle_with(SIGUSR1, 0x1000, 0);
     send_it(SIGUSR1);
     spin_lock(&process_lock);
-    list_remove(&me.process_link);
-    signal_thread_exit_locked(&me);
+    list_remove(&first.process_link);
+    signal_thread_exit_locked(&first);
     spin_unlock(&process_lock);
     assert_true(two.need_signal);
     assert_int_equal(woken, 3);
@@ -177,14 +177,14 @@ static void test_two_that_wait(void **state)
     struct siginfo info;
 
     (void)state;
-    me.sigmask = two.sigmask = both;
+    first.sigmask = two.sigmask = both;
     assert_int_equal(signal_take(both, true, &info), 0);
     running = &two;
     assert_int_equal(signal_take(both, true, &info), 0);
     send_it(SIGUSR1);
     send_it(SIGUSR2);
     assert_int_equal(woken, 1);
-    running = &me;
+    running = &first;
     assert_int_equal(signal_take(both, false, &info), SIGUSR1);
     signal_wait_end();
     assert_int_equal(woken, 3);
