@@ -183,6 +183,7 @@ static void unadopt(struct process *p)
 {
     spin_lock(&process_lock);
     list_remove(&p->sibling_link);
+    waitq_wake_all(&p->parent->child_wait); /* who began to wait for it waits for nobody now */
     spin_unlock(&process_lock);
     parts_put(p);
     process_put(p);
