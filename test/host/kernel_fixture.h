@@ -132,12 +132,9 @@ int wait_block(struct waiter *w, u64 deadline_ns)
     return 0;
 }
 
-static UNUSED unsigned wakes;
-
 void waitq_wake_all(struct waitq *q)
 {
     (void)q;
-    wakes++;
 }
 
 /* ---- memory ---- */
@@ -180,5 +177,4 @@ static UNUSED void fixture_start(void)
     between = NULL;
     between_at = NULL;
     instead_of_waiting = NULL;
-    wakes = 0;
 }
