@@ -238,7 +238,9 @@ static int remove_locked(struct dentry *dir, struct dentry *d)
         return 0;
     }
     mutex_lock_nested(&d->vnode->lock);
-    if (list_empty(&d->children))
+    if (d->mounted) /* since may_remove: mount(2) holds this lock, too */
+        err = -EBUSY;
+    else if (list_empty(&d->children))
         drop_name(dir, d);
     else
         err = -ENOTEMPTY;

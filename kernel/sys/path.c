@@ -401,6 +401,17 @@ static int mount_type(const char *type, struct superblock **sb, struct dentry **
     return *sb ? 0 : -ENOMEM;
 }
 
+/* What is mounted on may not be removed meanwhile: nobody could get at it again. */
+static int mount_on(struct dentry *on, struct dentry *root, struct superblock *sb, const char *source)
+{
+    int err;
+
+    mutex_lock(&on->vnode->lock);
+    err = on->removed ? -ENOENT : mount_add(on, root, sb, source);
+    mutex_unlock(&on->vnode->lock);
+    return err;
+}
+
 /* mount(source, target, type, flags, data) */
 SYSCALL(mount)
 {
@@ -422,7 +433,7 @@ SYSCALL(mount)
     if (err)
         return err;
     err = mount_type(type, &sb, &root);
-    if (!err && (err = mount_add(on, root, sb, source)))
+    if (!err && (err = mount_on(on, root, sb, source)))
         superblock_drop(sb, root);
     dentry_put(on);
     return err;
