@@ -493,31 +493,33 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     current->robust_list = current->clear_child_tid = 0;
 }
 
-/* The set-id bits of a program that count: a process may have given them up (PR_SET_NO_NEW_PRIVS). */
-static u32 set_id_bits(const struct process *p, const struct vnode *v)
+/* A process may have given up the set-id bits of programs (PR_SET_NO_NEW_PRIVS). */
+static void file_ids_read(struct exec_program *program, const struct process *p, struct vnode *v)
 {
-    return p->no_new_privs ? 0 : v->mode & (S_ISUID | S_ISGID);
+    mutex_lock(&v->lock);
+    program->ids.bits = p->no_new_privs ? 0 : v->mode & (S_ISUID | S_ISGID);
+    program->ids.uid = v->uid;
+    program->ids.gid = v->gid;
+    mutex_unlock(&v->lock);
 }
 
-static bool ids_will_change(const struct process *p, const struct vnode *v)
+static bool ids_will_change(const struct process *p, const struct exec_program *program)
 {
-    u32 bits = set_id_bits(p, v);
-
-    return ((bits & S_ISUID) && v->uid != p->cred.euid) || ((bits & S_ISGID) && v->gid != p->cred.egid);
+    return ((program->ids.bits & S_ISUID) && program->ids.uid != p->cred.euid) ||
+           ((program->ids.bits & S_ISGID) && program->ids.gid != p->cred.egid);
 }
 
 /* A program with a set-id bit runs with its owner's rights. */
-static bool take_file_ids(struct process *p, const struct vnode *v)
+static bool take_file_ids(struct process *p, const struct exec_program *program)
 {
-    bool changes = ids_will_change(p, v);
-    u32 bits = set_id_bits(p, v);
+    bool changes = ids_will_change(p, program);
     struct cred *c = &p->cred;
 
     spin_lock(&p->cred_lock);
-    if (bits & S_ISUID)
-        c->euid = v->uid;
-    if (bits & S_ISGID)
-        c->egid = v->gid;
+    if (program->ids.bits & S_ISUID)
+        c->euid = program->ids.uid;
+    if (program->ids.bits & S_ISGID)
+        c->egid = program->ids.gid;
     c->suid = c->fsuid = c->euid;
     c->sgid = c->fsgid = c->egid;
     spin_unlock(&p->cred_lock);
@@ -610,7 +612,7 @@ static int exec_program(const struct exec_program *program, struct trapframe *fr
         vm = try_build(personality, program, &start, &err);
     if (!vm)
         return err;
-    p->dumpable = !take_file_ids(p, program->file->vnode) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */
+    p->dumpable = !take_file_ids(p, program) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */
     change_over(p, vm, program->file, program->args, personality);
     arch_frame_exec(frame, &start);
     current->fpu = (struct fpu_state){0};
@@ -631,7 +633,8 @@ static int exec_file(struct file *f, struct exec_args *a, struct trapframe *fram
     err = find_program(a, &f, head, &program.head_size);
     if (!err) {
         program.file = f;
-        program.secure = ids_will_change(current_process(), f->vnode);
+        file_ids_read(&program, current_process(), f->vnode);
+        program.secure = ids_will_change(current_process(), &program);
         err = exec_program(&program, frame);
     }
     if (err && f)
