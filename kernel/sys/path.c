@@ -238,20 +238,29 @@ SYSCALL(umask)
 
 /* ---- attributes ---- */
 
-static s64 change_mode(struct dentry *d, u32 mode)
+/* v->lock, from the check on: a file that goes to another owner meanwhile is not given set-id bits by the old one. */
+static s64 change_mode_locked(struct vnode *v, u32 mode)
 {
     const struct cred *c = &current_process()->cred;
-    struct vnode *v = d->vnode;
-    s64 err = !v->sb->fixed && (c->fsuid == 0 || c->fsuid == v->uid) ? 0 : -EPERM;
 
-    if (!err && (v->seals & SEAL_EXEC) && ((v->mode ^ mode) & 0111))
-        err = -EPERM;
-    if (!err) {
-        if (c->fsuid != 0 && !cred_in_group(v->gid))
-            mode &= ~S_ISGID;
-        v->mode = (v->mode & S_IFMT) | (mode & 07777);
-        vnode_touch(v, false, false, true);
-    }
+    if (v->sb->fixed || (c->fsuid != 0 && c->fsuid != v->uid))
+        return -EPERM;
+    if ((v->seals & SEAL_EXEC) && ((v->mode ^ mode) & 0111))
+        return -EPERM;
+    if (c->fsuid != 0 && !cred_in_group(v->gid))
+        mode &= ~S_ISGID;
+    v->mode = (v->mode & S_IFMT) | (mode & 07777);
+    vnode_touch(v, false, false, true);
+    return 0;
+}
+
+static s64 change_mode(struct dentry *d, u32 mode)
+{
+    s64 err;
+
+    mutex_lock(&d->vnode->lock);
+    err = change_mode_locked(d->vnode, mode);
+    mutex_unlock(&d->vnode->lock);
     dentry_put(d);
     return err;
 }
@@ -272,20 +281,28 @@ SYSCALL(fchmodat)
     return err ? err : change_mode(d, (u32)a[2]);
 }
 
-static s64 change_owner(struct dentry *d, u32 uid, u32 gid)
+static s64 change_owner_locked(struct vnode *v, u32 uid, u32 gid)
 {
     const struct cred *c = &current_process()->cred;
-    struct vnode *v = d->vnode;
     bool mine = c->fsuid == v->uid && (uid == UINT32_MAX || uid == v->uid) && (gid == UINT32_MAX || cred_in_group(gid));
-    s64 err = !v->sb->fixed && (c->fsuid == 0 || mine) ? 0 : -EPERM;
 
-    if (!err) {
-        v->uid = uid == UINT32_MAX ? v->uid : uid;
-        v->gid = gid == UINT32_MAX ? v->gid : gid;
-        if ((v->mode & S_IFMT) != S_IFDIR)
-            v->mode &= ~(S_ISUID | S_ISGID);
-        vnode_touch(v, false, false, true);
-    }
+    if (v->sb->fixed || (c->fsuid != 0 && !mine))
+        return -EPERM;
+    if ((v->mode & S_IFMT) != S_IFDIR)
+        v->mode &= ~(S_ISUID | S_ISGID);
+    v->uid = uid == UINT32_MAX ? v->uid : uid;
+    v->gid = gid == UINT32_MAX ? v->gid : gid;
+    vnode_touch(v, false, false, true);
+    return 0;
+}
+
+static s64 change_owner(struct dentry *d, u32 uid, u32 gid)
+{
+    s64 err;
+
+    mutex_lock(&d->vnode->lock);
+    err = change_owner_locked(d->vnode, uid, gid);
+    mutex_unlock(&d->vnode->lock);
     dentry_put(d);
     return err;
 }

@@ -374,6 +374,38 @@ static int borrowed(void)
     _exit(opened);
 }
 
+/* ---- a file changes its owner while the old one sets its mode ---- */
+
+static void owner_and_mode(void)
+{
+    char name[64];
+    int strange = 0;
+    double end = seconds() + 0.7;
+    struct stat s;
+    pid_t pid;
+
+    close(open(path(name, "program"), O_CREAT | O_WRONLY, 0700));
+    if (chown(name, 12345, 12345))
+        return;
+    chmod(folder, 0755);
+    pid = fork();
+    if (pid == 0) {
+        if (setresuid(12345, 12345, 12345))
+            _exit(1);
+        for (;;)
+            chmod(name, 04755);
+    }
+    while (seconds() < end && !strange) {
+        chown(name, 0, 0);
+        strange = stat(name, &s) || (s.st_mode & S_ISUID);
+        chown(name, 12345, 12345);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    ok(!strange, "nobody makes a program set-id for its next owner (%d, %o)", (int)s.st_uid, (unsigned)s.st_mode);
+    unlink(name);
+}
+
 int main(void)
 {
     int status;
@@ -392,6 +424,7 @@ int main(void)
     if (geteuid() == 0) {
         status = in_child(borrowed);
         ok(status == 0, "access(2) in one thread does not let another one in (%d)", status);
+        owner_and_mode();
     }
     return done();
 }
