@@ -30,7 +30,7 @@ void hostin_add(u8 c)
 {
     u64 at = in_head;
 
-    if (at - READ_ONCE(in_tail) >= RING)
+    if (at - __atomic_load_n(&in_tail, __ATOMIC_ACQUIRE) >= RING)
         return; /* a host that keeps its word does not come here */
     in_ring[at % RING] = c;
     __atomic_store_n(&in_head, at + 1, __ATOMIC_RELEASE);
@@ -67,7 +67,7 @@ static size_t in_take(struct uio *u)
     while (u->left > 0 && (n = in_available()) > 0) {
         n = MIN(MIN(u->left, n), RING - in_tail % RING);
         moved = uio_put(u, in_ring + in_tail % RING, n);
-        WRITE_ONCE(in_tail, in_tail + moved);
+        __atomic_store_n(&in_tail, in_tail + moved, __ATOMIC_RELEASE); /* they have been read: they may be written over */
         done += moved;
         for (; in_tail - in_credit >= CREDIT; in_credit += CREDIT)
             console_event('R');

@@ -137,6 +137,7 @@ static int add_locked(struct epoll *ep, struct file *f, int fd, u32 events, u64 
     i->file = f;
     i->fd = fd;
     list_append(&ep->items, &i->link);
+    f->watched = true;
     list_append(&f->epoll_links, &i->file_link);
     ps = (struct poll_set){.waiters = i->waiters, .size = QUEUES, .notify = on_wake, .owner = i};
     set_events(i, events, data, &ps);

@@ -39,7 +39,7 @@ void file_put(struct file *f)
 {
     if (!ref_put(&f->refs))
         return;
-    if (!list_empty(&f->epoll_links))
+    if (f->watched) /* also if the list is empty: another CPU may be taking the last link off it */
         epoll_file_gone(f);
     file_locks_drop(f, NULL);
     if (f->ops && f->ops->release)

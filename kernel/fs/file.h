@@ -71,6 +71,7 @@ struct file {
     bool readable, writable;
     bool counts_writer;      /* it is one of vnode->writers */
     bool stream;             /* no position: pipes, terminals */
+    bool watched;            /* it has ever had epoll_links; set with a reference held, and stays */
     struct mutex pos_lock;   /* RANK_FILE */
     u64 pos;
     void *priv;
@@ -103,6 +104,9 @@ ssize_t file_read_kernel(struct file *f, void *buf, size_t n, u64 pos);
 struct file_table; /* refcounted; shared by CLONE_FILES */
 struct file_table *file_table_create(void) __must_check;
 struct file_table *file_table_copy(struct file_table *t) __must_check; /* fork */
+/* The same in two steps, of which the second cannot fail. */
+struct file_table *file_table_create_blank(void) __must_check;
+void file_table_fill(struct file_table *blank, struct file_table *from);
 void file_table_get(struct file_table *t);
 void file_table_put(struct file_table *t); /* the last one closes all */
 void file_table_close_on_exec(struct file_table *t);

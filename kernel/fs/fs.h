@@ -187,7 +187,7 @@ int initramfs_unpack(const void *data, size_t size);
 struct dentry *mount_cross(struct dentry *at); /* the root of what is mounted here, with a reference; NULL: nothing is */
 int mount_remove(struct dentry *root); /* the root of a mounted file system: takes over the reference; -EINVAL, -EBUSY */
 int mount_add(struct dentry *d, struct dentry *root, struct superblock *sb, const char *source);
-struct mount *mount_next(struct mount *m); /* NULL starts; for /proc/mounts */
+void mount_for_each(void (*fn)(const struct mount *m, void *arg), void *arg); /* with mount_lock, which keeps them: for /proc/mounts */
 extern struct dentry *root_dentry;
 
 struct superblock *ramfs_create(struct dentry **root);

@@ -94,14 +94,14 @@ int mount_remove(struct dentry *root)
     return err;
 }
 
-struct mount *mount_next(struct mount *m)
+void mount_for_each(void (*fn)(const struct mount *m, void *arg), void *arg)
 {
-    struct list *next;
+    struct mount *m;
 
     spin_lock(&mount_lock);
-    next = m ? m->link.next : mounts.next;
+    list_for_each(m, &mounts, link)
+        fn(m, arg);
     spin_unlock(&mount_lock);
-    return next == &mounts ? NULL : list_entry(next, struct mount, link);
 }
 
 /* A file system of this type at a directory of the root. */

@@ -144,6 +144,17 @@ int fs_symlink(const char *target, int dirfd, const char *path)
     return create(dirfd, path, S_IFLNK | 0777, 0, target);
 }
 
+/* A file's names are in several directories, each with a lock of its own. False: it has lost the last. */
+static bool name_count_raise(struct vnode *v)
+{
+    u32 n = __atomic_load_n(&v->nlink, __ATOMIC_RELAXED);
+
+    while (n > 0)
+        if (__atomic_compare_exchange_n(&v->nlink, &n, n + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
 static int link_locked(struct path_last *l, struct vnode *v)
 {
     struct dentry *d;
@@ -158,11 +169,14 @@ static int link_locked(struct path_last *l, struct vnode *v)
     d = dentry_create(l->dir, l->name, l->len, v);
     if (!d)
         return -ENOMEM;
-    v->nlink++;
-    vnode_touch(v, false, false, true);
-    add_name(l->dir, d);
+    if (name_count_raise(v)) {
+        vnode_touch(v, false, false, true);
+        add_name(l->dir, d);
+    } else {
+        err = -ENOENT;
+    }
     dentry_put(d);
-    return 0;
+    return err;
 }
 
 int fs_link(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags)
@@ -205,7 +219,7 @@ static void drop_name(struct dentry *dir, struct dentry *d)
         dir->vnode->nlink--;
         v->nlink = 0;
     } else {
-        v->nlink--;
+        __atomic_fetch_sub(&v->nlink, 1, __ATOMIC_RELAXED);
     }
     vnode_touch(v, false, false, true);
     vnode_touch(dir->vnode, false, true, false);
@@ -224,7 +238,9 @@ static int remove_locked(struct dentry *dir, struct dentry *d)
         return 0;
     }
     mutex_lock_nested(&d->vnode->lock);
-    if (list_empty(&d->children))
+    if (d->mounted) /* since may_remove: mount(2) holds this lock, too */
+        err = -EBUSY;
+    else if (list_empty(&d->children))
         drop_name(dir, d);
     else
         err = -ENOTEMPTY;

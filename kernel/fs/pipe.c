@@ -449,45 +449,50 @@ void pipe_drop_fifo(struct vnode *v)
         pipe_put(v->priv);
 }
 
-/* Each end of a FIFO waits for the other, unless told not to. A pipe that is opened anew through /proc does not. */
-static int wait_for_partner(struct file *f, struct pipe *p)
+/* Each end of a FIFO waits for the other. A pipe that is opened anew through /proc does not; locked. */
+static bool lacks_partner(const struct file *f, const struct pipe *p)
 {
-    u32 seen_readers = p->reader_opens, seen_writers = p->writer_opens;
-
     if ((f->readable && f->writable) || f->vnode->sb == &pipefs)
-        return 0;
-    if (f->readable && p->writers == 0) {
-        if (f->flags & O_NONBLOCK)
-            return 0;
-        return wait_event(&p->data, p->writer_opens != seen_writers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    }
-    if (f->writable && p->readers == 0) {
-        if (f->flags & O_NONBLOCK)
-            return -ENXIO;
-        return wait_event(&p->room, p->reader_opens != seen_readers, SLEEP_INTERRUPTIBLE, UINT64_MAX);
-    }
-    return 0;
+        return false;
+    return f->readable ? p->writers == 0 : p->readers == 0;
+}
+
+/* How often the other end has been opened. */
+static u32 partner_opens(const struct file *f, const struct pipe *p)
+{
+    return f->readable ? READ_ONCE(p->writer_opens) : READ_ONCE(p->reader_opens);
+}
+
+/* seen: partner_opens when this end could be seen first. The partner may have come and gone since. */
+static int wait_for_partner(struct file *f, struct pipe *p, u32 seen)
+{
+    return wait_event(f->readable ? &p->data : &p->room, partner_opens(f, p) != seen, SLEEP_INTERRUPTIBLE, UINT64_MAX);
 }
 
 int pipe_open_fifo(struct file *f)
 {
     struct pipe *p = fifo_pipe(f->vnode);
+    bool lacks;
+    u32 seen;
 
     if (!p)
         return -ENOMEM;
-    if (f->writable && !f->readable && (f->flags & O_NONBLOCK) && p->readers == 0 && f->vnode->sb != &pipefs) {
+    mutex_lock(&p->lock);
+    lacks = lacks_partner(f, p);
+    seen = partner_opens(f, p);
+    if (lacks && f->writable && (f->flags & O_NONBLOCK)) { /* not in: release is not called */
+        mutex_unlock(&p->lock);
         pipe_put(p);
         return -ENXIO;
     }
     f->ops = &pipe_ops;
     f->stream = true;
     f->priv = p;
-    mutex_lock(&p->lock);
     p->readers += f->readable;
     p->writers += f->writable;
     p->reader_opens += f->readable;
     p->writer_opens += f->writable;
     mutex_unlock(&p->lock);
     wake_both(p);
-    return wait_for_partner(f, p);
+    return lacks && !(f->flags & O_NONBLOCK) ? wait_for_partner(f, p, seen) : 0;
 }

@@ -29,14 +29,13 @@ struct cred proc_cred(struct process *p)
 bool proc_may_look(struct process *p)
 {
     struct process *me = current_process();
-    const struct cred *mine = &me->cred;
+    u32 uid = cred_fsuid(), gid = cred_fsgid();
     struct cred c;
 
     if (p == me || cred_is_root())
         return true;
     c = proc_cred(p);
-    return p->dumpable && c.uid == mine->fsuid && c.euid == mine->fsuid && c.suid == mine->fsuid &&
-           c.gid == mine->fsgid && c.egid == mine->fsgid && c.sgid == mine->fsgid;
+    return p->dumpable && c.uid == uid && c.euid == uid && c.suid == uid && c.gid == gid && c.egid == gid && c.sgid == gid;
 }
 
 /* ---- nodes ---- */

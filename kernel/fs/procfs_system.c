@@ -126,21 +126,33 @@ static int show_filesystems(struct text *t, struct process *p)
     return 0;
 }
 
+struct mounts_text {
+    struct text *t;
+    char *path; /* PATH_MAX bytes */
+};
+
+static void show_mount(const struct mount *m, void *arg)
+{
+    struct mounts_text *to = arg;
+
+    if (dentry_path(m->root, root_dentry, to->path, PATH_MAX) < 0)
+        return;
+    text_add_escaped(to->t, m->source, " \t\n\\#");
+    text_add_bytes(to->t, " ", 1);
+    text_add_escaped(to->t, to->path, " \t\n\\#");
+    text_add(to->t, " %s rw 0 0\n", m->sb->type);
+}
+
 int proc_show_mounts(struct text *t, struct process *p)
 {
-    char *path = kmem_alloc(PATH_MAX);
+    struct mounts_text to = {t, kmem_alloc(PATH_MAX)};
 
     (void)p;
-    for (struct mount *m = path ? mount_next(NULL) : NULL; m; m = mount_next(m)) {
-        if (dentry_path(m->root, root_dentry, path, PATH_MAX) < 0)
-            continue;
-        text_add_escaped(t, m->source, " \t\n\\#");
-        text_add_bytes(t, " ", 1);
-        text_add_escaped(t, path, " \t\n\\#");
-        text_add(t, " %s rw 0 0\n", m->sb->type);
-    }
-    kmem_free(path);
-    return path ? 0 : -ENOMEM;
+    if (!to.path)
+        return -ENOMEM;
+    mount_for_each(show_mount, &to);
+    kmem_free(to.path);
+    return 0;
 }
 
 /* There are no disks. */

@@ -230,8 +230,10 @@ static ssize_t master_read(struct file *f, struct uio *u, u64 *pos)
 
     (void)pos;
     while (u->left > 0 && n == 0 && !err) { /* again if another reader was faster */
+        bool deserted = is_deserted(p); /* before: then nothing is shown after what is taken now */
+
         n = put_shown(p, u);
-        if (n == 0 && is_deserted(p))
+        if (n == 0 && deserted)
             err = -EIO;
         else if (n == 0)
             err = f->flags & O_NONBLOCK ? -EAGAIN

@@ -297,12 +297,14 @@ static int ramfs_iterate(struct file *f, u64 *pos,
             *pos = 2;
         dentry_put(parent);
     }
+    mutex_lock(&f->vnode->lock); /* a rename would free the name */
     while (*pos >= 2 && !stop && (d = dentry_next_child(f->dentry, *pos))) {
         stop = emit(arg, d->name, d->name_len, d->vnode->ino, d->vnode->mode >> 12, d->cookie);
         if (!stop)
             *pos = d->cookie;
         dentry_put(d);
     }
+    mutex_unlock(&f->vnode->lock);
     return 0;
 }
 

@@ -31,7 +31,7 @@ struct file_table {
 /* reserve: for who closes, from the memory kept for that, if it is no larger than what there is. */
 static struct fd_array *array_create(u32 size, bool reserve)
 {
-    size_t bytes = sizeof(struct fd_array) + size * sizeof(struct file *) + size / 8;
+    size_t bytes = sizeof(struct fd_array) + size * sizeof(struct file *) + ROUND_UP(size, 64u) / 8;
     struct fd_array *a = reserve && bytes <= KMEM_SMALL ? kmem_alloc_reserve(bytes) : kmem_alloc(bytes);
 
     if (a)
@@ -86,18 +86,31 @@ struct file_table *file_table_create(void)
     return t;
 }
 
-struct file_table *file_table_copy(struct file_table *from)
+struct file_table *file_table_create_blank(void)
 {
     struct file_table *t = kmem_zalloc(sizeof *t);
 
-    if (!t)
-        return NULL;
-    ref_init(&t->refs);
-    spin_init(&t->lock, "file table", RANK_FILES);
+    if (t) {
+        ref_init(&t->refs);
+        spin_init(&t->lock, "file table", RANK_FILES);
+    }
+    return t;
+}
+
+void file_table_fill(struct file_table *t, struct file_table *from)
+{
     spin_lock(&from->lock);
     t->array = from->array;
     ref_get(&t->array->refs);
     spin_unlock(&from->lock);
+}
+
+struct file_table *file_table_copy(struct file_table *from)
+{
+    struct file_table *t = file_table_create_blank();
+
+    if (t)
+        file_table_fill(t, from);
     return t;
 }
 
@@ -110,7 +123,8 @@ void file_table_put(struct file_table *t)
 {
     if (!ref_put(&t->refs))
         return;
-    array_put(t->array);
+    if (t->array)
+        array_put(t->array);
     kmem_free(t);
 }
 
@@ -191,22 +205,27 @@ static u32 lowest_free(const struct fd_array *a, u32 from)
     return from;
 }
 
-/* The lock taken as by lock_own, and a number from `lowest` on that is free; -EMFILE, -ENOMEM: it is not taken. */
+static u32 lowest_free_from(const struct fd_array *a, int lowest)
+{
+    return lowest_free(a, MAX((u32)lowest, a->lowest));
+}
+
+/* The lock taken as by lock_own, and the lowest free number from `lowest` on; -EMFILE, -ENOMEM: it is not taken. */
 static int lock_free(struct file_table *t, int lowest, struct fd_array **old)
 {
     u32 fd;
 
     for (;;) {
         spin_lock(&t->lock);
-        fd = lowest_free(t->array, MAX((u32)lowest, t->array->lowest));
+        fd = lowest_free_from(t->array, lowest);
         spin_unlock(&t->lock);
         if (fd >= limit())
             return -EMFILE;
         if (lock_own(t, fd, old))
             return -ENOMEM;
-        if (!t->array->file[fd])
+        if (lowest_free_from(t->array, lowest) == fd)
             return (int)fd;
-        unlock_own(t, *old); /* another thread was faster */
+        unlock_own(t, *old); /* another thread has taken it, or closed a lower one */
     }
 }
 

@@ -44,15 +44,14 @@ void vnode_put(struct vnode *v)
 
 int vnode_permission(struct vnode *v, unsigned what)
 {
-    const struct cred *c;
-    u32 bits = v->mode;
+    u32 bits = v->mode, uid;
 
     if (!current_process())
         return 0;
-    c = &current_process()->cred;
-    if (c->fsuid == 0)
+    uid = cred_fsuid();
+    if (uid == 0)
         return !(what & 1) || (v->mode & S_IFMT) == S_IFDIR || (v->mode & 0111) ? 0 : -EACCES;
-    if (c->fsuid == v->uid)
+    if (uid == v->uid)
         bits >>= 6;
     else if (cred_in_group(v->gid))
         bits >>= 3;

@@ -2,11 +2,25 @@
 #include "lib/errno.h"
 #include "proc/process.h"
 
+u32 cred_fsuid(void)
+{
+    const struct cred *c = &current_process()->cred;
+
+    return current->by_real_ids ? c->uid : c->fsuid;
+}
+
+u32 cred_fsgid(void)
+{
+    const struct cred *c = &current_process()->cred;
+
+    return current->by_real_ids ? c->gid : c->fsgid;
+}
+
 bool cred_in_group(u32 gid)
 {
     const struct cred *c = &current_process()->cred;
 
-    if (c->fsgid == gid)
+    if (cred_fsgid() == gid)
         return true;
     for (u32 i = 0; i < c->group_count; i++)
         if (c->groups[i] == gid)

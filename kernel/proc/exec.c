@@ -493,31 +493,33 @@ static void change_over(struct process *p, struct vmspace *vm, struct file *f, c
     current->robust_list = current->clear_child_tid = 0;
 }
 
-/* The set-id bits of a program that count: a process may have given them up (PR_SET_NO_NEW_PRIVS). */
-static u32 set_id_bits(const struct process *p, const struct vnode *v)
+/* A process may have given up the set-id bits of programs (PR_SET_NO_NEW_PRIVS). */
+static void file_ids_read(struct exec_program *program, const struct process *p, struct vnode *v)
 {
-    return p->no_new_privs ? 0 : v->mode & (S_ISUID | S_ISGID);
+    mutex_lock(&v->lock);
+    program->ids.bits = p->no_new_privs ? 0 : v->mode & (S_ISUID | S_ISGID);
+    program->ids.uid = v->uid;
+    program->ids.gid = v->gid;
+    mutex_unlock(&v->lock);
 }
 
-static bool ids_will_change(const struct process *p, const struct vnode *v)
+static bool ids_will_change(const struct process *p, const struct exec_program *program)
 {
-    u32 bits = set_id_bits(p, v);
-
-    return ((bits & S_ISUID) && v->uid != p->cred.euid) || ((bits & S_ISGID) && v->gid != p->cred.egid);
+    return ((program->ids.bits & S_ISUID) && program->ids.uid != p->cred.euid) ||
+           ((program->ids.bits & S_ISGID) && program->ids.gid != p->cred.egid);
 }
 
 /* A program with a set-id bit runs with its owner's rights. */
-static bool take_file_ids(struct process *p, const struct vnode *v)
+static bool take_file_ids(struct process *p, const struct exec_program *program)
 {
-    bool changes = ids_will_change(p, v);
-    u32 bits = set_id_bits(p, v);
+    bool changes = ids_will_change(p, program);
     struct cred *c = &p->cred;
 
     spin_lock(&p->cred_lock);
-    if (bits & S_ISUID)
-        c->euid = v->uid;
-    if (bits & S_ISGID)
-        c->egid = v->gid;
+    if (program->ids.bits & S_ISUID)
+        c->euid = program->ids.uid;
+    if (program->ids.bits & S_ISGID)
+        c->egid = program->ids.gid;
     c->suid = c->fsuid = c->euid;
     c->sgid = c->fsgid = c->egid;
     spin_unlock(&p->cred_lock);
@@ -526,31 +528,49 @@ static bool take_file_ids(struct process *p, const struct vnode *v)
     return changes;
 }
 
-/* Actions and descriptors that were shared with other processes are this one's own from now on. */
-static int unshare_parts(struct process *p)
-{
-    struct signal_actions *actions = signal_actions_copy(p->actions), *old_actions = p->actions;
-    struct file_table *files = file_table_copy(p->files), *old_files = p->files;
-
-    if (!actions || !files) {
-        if (actions)
-            signal_actions_put(actions);
-        if (files)
-            file_table_put(files);
-        return -ENOMEM;
-    }
-    spin_lock(&process_lock);
-    p->actions = actions;
-    p->files = files;
-    spin_unlock(&process_lock);
-    signal_actions_put(old_actions);
-    file_table_put(old_files);
-    return 0;
-}
+/* Room for actions and descriptors of its own, should they be shared with other processes. */
+struct own_parts {
+    struct signal_actions *actions;
+    struct file_table *files;
+};
 
 static bool has_shared_parts(const struct process *p)
 {
     return ref_count(&p->actions->refs) > 1 || file_table_shared(p->files);
+}
+
+/* While it can still fail. False: no memory; own_parts_drop in any case. */
+static bool own_parts_make(const struct process *p, struct own_parts *own)
+{
+    if (p->thread_count == 1 && !has_shared_parts(p)) /* another thread may still share them */
+        return true;
+    own->actions = signal_actions_create();
+    own->files = file_table_create_blank();
+    return own->actions && own->files;
+}
+
+/* Of the only thread: no other one is just using what is replaced. */
+static void own_parts_use(struct process *p, struct own_parts *own)
+{
+    struct own_parts old = {p->actions, p->files};
+
+    if (!own->files || !has_shared_parts(p))
+        return;
+    signal_actions_fill(own->actions, old.actions);
+    file_table_fill(own->files, old.files);
+    spin_lock(&process_lock);
+    p->actions = own->actions;
+    p->files = own->files;
+    spin_unlock(&process_lock);
+    *own = old;
+}
+
+static void own_parts_drop(struct own_parts *own)
+{
+    if (own->actions)
+        signal_actions_put(own->actions);
+    if (own->files)
+        file_table_put(own->files);
 }
 
 /* The new address space, built while the process still stands on the old one. */
@@ -558,16 +578,21 @@ static struct vmspace *try_build(const struct personality *personality, const st
                                  struct exec_start *start, int *err)
 {
     struct vmspace *old = current->vm, *vm = vmspace_create();
+    struct process *p = current_process();
+    struct own_parts own = {0};
 
     *err = -ENOMEM;
     if (!vm)
         return NULL;
     sched_set_vm(vm);
     *err = personality->build(vm, program, start);
-    if (!*err && has_shared_parts(current_process()))
-        *err = unshare_parts(current_process());
+    if (!*err && !own_parts_make(p, &own))
+        *err = -ENOMEM;
     if (!*err)
-        *err = become_only_thread(current_process());
+        *err = become_only_thread(p);
+    if (!*err)
+        own_parts_use(p, &own);
+    own_parts_drop(&own);
     if (!*err)
         return vm;
     sched_set_vm(old);
@@ -587,7 +612,7 @@ static int exec_program(const struct exec_program *program, struct trapframe *fr
         vm = try_build(personality, program, &start, &err);
     if (!vm)
         return err;
-    p->dumpable = !take_file_ids(p, program->file->vnode) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */
+    p->dumpable = !take_file_ids(p, program) && vnode_permission(program->file->vnode, 4) == 0; /* before anybody can find the new memory: /proc/PID/mem */
     change_over(p, vm, program->file, program->args, personality);
     arch_frame_exec(frame, &start);
     current->fpu = (struct fpu_state){0};
@@ -608,7 +633,8 @@ static int exec_file(struct file *f, struct exec_args *a, struct trapframe *fram
     err = find_program(a, &f, head, &program.head_size);
     if (!err) {
         program.file = f;
-        program.secure = ids_will_change(current_process(), f->vnode);
+        file_ids_read(&program, current_process(), f->vnode);
+        program.secure = ids_will_change(current_process(), &program);
         err = exec_program(&program, frame);
     }
     if (err && f)

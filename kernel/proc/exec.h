@@ -23,6 +23,9 @@ struct exec_program {
     const u8 *head;        /* its first bytes */
     size_t head_size;
     const struct exec_args *args;
+    struct {
+        u32 bits, uid, gid; /* set-id bits that count, owner: of one moment, as both may be changed while it is started */
+    } ids;
     bool secure;           /* it runs with other rights than who starts it */
 };
 

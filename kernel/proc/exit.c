@@ -201,7 +201,6 @@ void process_exit_thread(int code)
     bool last;
 
     futex_exit(t);
-    signal_thread_exit(t);
     sched_set_vm(NULL);
     spin_lock(&process_lock);
     spin_lock(&p->siglock);
@@ -212,6 +211,7 @@ void process_exit_thread(int code)
     }
     spin_unlock(&p->siglock);
     process_remove_thread_locked(p, t);
+    signal_thread_exit_locked(t);
     last = p->thread_count == 0;
     spin_unlock(&process_lock);
     waitq_wake_all(&p->thread_wait);

@@ -103,7 +103,9 @@ static struct process *process_copy(struct process *from, const struct clone_arg
     if (!p)
         return NULL;
     process_init_fields(p);
+    spin_lock(&from->cred_lock); /* another thread may just be changing them */
     p->cred = from->cred;
+    spin_unlock(&from->cred_lock);
     memcpy(p->rlimit, from->rlimit, sizeof p->rlimit);
     memcpy(p->comm, from->comm, sizeof p->comm);
     p->exit_signal = a->flags & CLONE_PARENT ? from->exit_signal : a->exit_signal; /* the parent is not the caller's to signal */
@@ -181,6 +183,7 @@ static void unadopt(struct process *p)
 {
     spin_lock(&process_lock);
     list_remove(&p->sibling_link);
+    waitq_wake_all(&p->parent->child_wait); /* who began to wait for it waits for nobody now */
     spin_unlock(&process_lock);
     parts_put(p);
     process_put(p);

@@ -30,8 +30,9 @@ enum {
 #define ROBUST_MAX 2048
 #define BUCKETS 256
 
+/* Numbers, not addresses: what a waiter's object lay in may be another object by the time of a wake. */
 struct key {
-    const void *base; /* the address space, or the object of a shared mapping */
+    u64 base; /* twice the id of the address space; of a shared mapping, that of the object, and one */
     u64 offset;
 };
 
@@ -59,7 +60,7 @@ void futex_init(void)
 
 static struct bucket *bucket_of(struct key k)
 {
-    return &buckets[((u64)k.base / 64 ^ k.offset / 4 ^ k.offset >> 12) % BUCKETS];
+    return &buckets[(k.base ^ k.offset / 4 ^ k.offset >> 12) % BUCKETS];
 }
 
 static int key_of(vaddr_t uaddr, bool private, struct key *k)
@@ -70,11 +71,11 @@ static int key_of(vaddr_t uaddr, bool private, struct key *k)
         return -EINVAL;
     if (uaddr >= USER_TOP)
         return -EFAULT;
-    *k = (struct key){current->vm, uaddr};
+    *k = (struct key){current->vm->id * 2, uaddr};
     if (private || !vm_region_find(current->vm, uaddr, &r))
         return 0;
     if (r.start <= uaddr && r.object && (r.flags & VM_SHARED))
-        *k = (struct key){r.object, r.offset + (uaddr - r.start)};
+        *k = (struct key){r.object->id * 2 + 1, r.offset + (uaddr - r.start)};
     vm_region_release(&r);
     return 0;
 }
@@ -348,7 +349,7 @@ static void wake_word(vaddr_t uaddr, u32 count)
 
     if (key_of(uaddr, true, &k) == 0)
         wake(k, count, MATCH_ANY);
-    if (key_of(uaddr, false, &k) == 0 && k.base != current->vm)
+    if (key_of(uaddr, false, &k) == 0 && k.base % 2)
         wake(k, count, MATCH_ANY);
 }
 

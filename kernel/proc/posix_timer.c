@@ -169,6 +169,7 @@ s64 posix_timer_create(enum itimer_clock clock, struct thread *thread, bool real
 {
     struct process_timers *all = process_timers();
     struct posix_timer *p = all ? kmem_zalloc(sizeof *p) : NULL;
+    s32 id = 0;
     int err;
 
     if (!p)
@@ -187,7 +188,7 @@ s64 posix_timer_create(enum itimer_clock clock, struct thread *thread, bool real
     if (!is_full(all, clock)) {
         while (find(all, all->next_id))
             all->next_id = (all->next_id + 1) & INT32_MAX;
-        p->id = all->next_id;
+        p->id = id = all->next_id;
         all->next_id = (all->next_id + 1) & INT32_MAX;
         if (value_is_id)
             p->event.value = (u64)p->id;
@@ -199,7 +200,7 @@ s64 posix_timer_create(enum itimer_clock clock, struct thread *thread, bool real
     mutex_unlock(&all->lock);
     if (err)
         forget(p);
-    return err ? err : p->id;
+    return err ? err : id; /* it may be deleted by now: numbers can be guessed */
 }
 
 s64 posix_timer_delete(s32 id)

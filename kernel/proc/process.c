@@ -121,7 +121,11 @@ int process_add_thread(struct process *p, struct thread *t, bool new_process)
     list_append(&p->threads, &t->process_link);
     p->thread_count++;
     thread_total++;
-    if (new_process) {
+    if (!new_process) { /* what all others have been told (to stop, to go) before it was one of them */
+        spin_lock(&p->siglock);
+        signal_recalculate_locked(t);
+        spin_unlock(&p->siglock);
+    } else {
         p->pid = t->tid;
         p->leader = t;
         list_append(&process_hash[p->pid % BUCKETS], &p->hash_link);

@@ -188,7 +188,8 @@ static inline bool cred_is_root(void)
 {
     return current_process()->cred.euid == 0;
 }
-bool cred_in_group(u32 gid); /* the running process: fsgid or a supplementary group */
+u32 cred_fsuid(void), cred_fsgid(void); /* of the running thread: by these it is judged what it may do to files */
+bool cred_in_group(u32 gid); /* the same: fsgid or a supplementary group */
 
 /* When memory has run out: picks the process with the most private memory, kills it, prints one line. proc/oom.c.
  * Called by the fault path after an FAULT_OOM; the running process itself is the victim of its own fault. */

@@ -394,12 +394,13 @@ void thread_start(struct thread *t)
 
 void thread_signal_wake(struct thread *t)
 {
-    struct cpu *c = &cpus[t->cpu];
+    bool sleeps = atomic_load(&t->state) == THREAD_SLEEPING && t->interruptible;
+    u32 cpu = READ_ONCE(t->cpu); /* after that load, so after need_signal: if it comes to another CPU now, it looks there */
 
-    if (atomic_load(&t->state) == THREAD_SLEEPING && t->interruptible)
+    if (sleeps)
         thread_wake(t);
-    else if (c->thread == t && t != current)
-        arch_send_ipi(1ul << c->id); /* in user mode: it looks at need_signal on its way out of the interrupt */
+    else if (READ_ONCE(cpus[cpu].thread) == t && t != current)
+        arch_send_ipi(1ul << cpu); /* in user mode: it looks at need_signal on its way out of the interrupt */
 }
 
 void sched_policy_set(struct thread *t, enum sched_policy policy, u8 rt_priority)

@@ -65,6 +65,8 @@ struct thread {
     u64 sigmask, saved_sigmask, sigwaiting; /* sigwaiting: what sigtimedwait waits for */
     struct signal_queue pending;
     bool restore_sigmask;      /* sigsuspend, ppoll, pselect */
+    bool by_real_ids;          /* access(2): its process's real ids count for files; its own */
+    bool may_stop;             /* it has taken a signal to stop, and no SIGCONT has come since */
     struct { vaddr_t sp; u64 size; u32 flags; } altstack;
     vaddr_t clear_child_tid, set_child_tid, robust_list;
     struct list hash_link;     /* process.c: by tid; process_lock */
@@ -253,4 +255,4 @@ void waitq_wake_all(struct waitq *q);
 void timer_arm(struct timer *t, u64 deadline_ns);
 void timer_program(struct cpu *c); /* sets the hardware for what comes first; for the scheduler, as timers_run */
 void timers_run(struct cpu *c);
-bool timer_cancel(struct timer *t); /* true: it was armed and will not fire; when false it has finished firing */
+bool timer_cancel(struct timer *t); /* true: it was armed, and will not fire; in any case no callback of it is under way */

@@ -35,17 +35,21 @@ struct signal_actions *signal_actions_create(void)
     return a;
 }
 
+void signal_actions_fill(struct signal_actions *copy, struct signal_actions *a)
+{
+    spin_lock(&a->lock);
+    copy->set = a->set;
+    for (u64 set = a->set; set; set &= set - 1)
+        copy->action[lowest_bit(set)] = a->action[lowest_bit(set)];
+    spin_unlock(&a->lock);
+}
+
 struct signal_actions *signal_actions_copy(struct signal_actions *a)
 {
     struct signal_actions *copy = signal_actions_create();
 
-    if (copy) {
-        spin_lock(&a->lock);
-        copy->set = a->set;
-        for (u64 set = a->set; set; set &= set - 1)
-            copy->action[lowest_bit(set)] = a->action[lowest_bit(set)];
-        spin_unlock(&a->lock);
-    }
+    if (copy)
+        signal_actions_fill(copy, a);
     return copy;
 }
 
@@ -68,6 +72,7 @@ void signal_actions_put(struct signal_actions *a)
 
 void signal_actions_reset(struct signal_actions *a, u64 defaults)
 {
+    spin_lock(&a->lock); /* who sends a signal looks at them */
     for (u64 set = a->set; set; set &= set - 1) {
         int signo = (int)lowest_bit(set) + 1;
         if (a->action[signo - 1].handler == SIG_IGN && !(defaults & SIG_BIT(signo)))
@@ -75,6 +80,7 @@ void signal_actions_reset(struct signal_actions *a, u64 defaults)
         else
             a->set &= ~SIG_BIT(signo);
     }
+    spin_unlock(&a->lock);
 }
 
 struct signal_action signal_action_get(struct process *p, int signo)
@@ -87,11 +93,29 @@ struct signal_action signal_action_get(struct process *p, int signo)
     return action;
 }
 
+bool signal_ignored_by(const struct signal_action *a, int signo)
+{
+    return a->handler == SIG_IGN || (a->handler == SIG_DFL && (IGNORED_BY_DEFAULT & SIG_BIT(signo)));
+}
+
 bool signal_is_ignored(struct process *p, int signo)
 {
-    vaddr_t handler = signal_action_get(p, signo).handler;
+    struct signal_action a = signal_action_get(p, signo);
 
-    return handler == SIG_IGN || (handler == SIG_DFL && (IGNORED_BY_DEFAULT & SIG_BIT(signo)));
+    return signal_ignored_by(&a, signo);
+}
+
+struct signal_action signal_action_take(struct process *p, int signo)
+{
+    struct signal_actions *all = p->actions;
+    struct signal_action a;
+
+    spin_lock(&all->lock);
+    a = signal_action_get_locked(all, signo);
+    if ((a.flags & SA_RESETHAND) && a.handler != SIG_IGN && a.handler != SIG_DFL)
+        signal_action_set_locked(all, signo, (struct signal_action){.handler = SIG_DFL});
+    spin_unlock(&all->lock);
+    return a;
 }
 
 bool signal_ignores_children(struct process *p)
@@ -209,6 +233,7 @@ int signal_take(u64 which, bool wait, struct siginfo *info)
         signo = signal_queue_take(&p->pending, which, info);
     if (wait)
         current->sigwaiting = signo ? 0 : which;
+    current->may_stop |= signo && (STOP_SIGNALS & SIG_BIT(signo));
     signal_recalculate_locked(current);
     spin_unlock(&p->siglock);
     if (signo && info->from_timer)
@@ -246,6 +271,37 @@ static void prod_process_locked(struct process *p, int signo)
     }
 }
 
+/* process_lock and siglock held. Some thread was told of these, and will not take them now: another is. */
+static void pass_on_locked(struct process *p, u64 which)
+{
+    for (u64 left = p->pending.mask & which; left; left &= left - 1)
+        prod_process_locked(p, (int)lowest_bit(left) + 1);
+}
+
+/* The same, without a lock; 0: there is nothing to do. */
+static void pass_on(struct process *p, u64 which)
+{
+    if (!which)
+        return;
+    spin_lock(&process_lock);
+    spin_lock(&p->siglock);
+    pass_on_locked(p, which);
+    spin_unlock(&p->siglock);
+    spin_unlock(&process_lock);
+}
+
+void signal_wait_end(void)
+{
+    struct process *p = current_process();
+    u64 others;
+
+    spin_lock(&p->siglock);
+    others = p->pending.mask & current->sigwaiting;
+    current->sigwaiting = 0;
+    spin_unlock(&p->siglock);
+    pass_on(p, others);
+}
+
 /* ---- sending ---- */
 
 /* Stop and continue undo each other, blocked or not. True: the process was stopped and goes on. */
@@ -260,6 +316,9 @@ static bool job_control_locked(struct process *p, int signo)
         list_for_each(t, &p->threads, process_link)
             signal_queue_flush(&t->pending, cancel);
     }
+    if (signo == SIGCONT || signo == SIGKILL)
+        list_for_each(t, &p->threads, process_link)
+            t->may_stop = false; /* also one that has taken its signal to stop, and is on its way */
     if (resumes) {
         p->stopped = false;
         p->continued_pending = signo == SIGCONT;
@@ -288,7 +347,7 @@ static int send_locked(struct process *p, struct thread *t, int signo, const str
 
     spin_lock(&p->siglock);
     *resumed = false;
-    if (p->state == PROCESS_ALIVE && !p->group_exiting) {
+    if (p->state == PROCESS_ALIVE && !p->group_exiting && !(t && list_empty(&t->process_link))) { /* t has ended */
         *resumed = job_control_locked(p, signo);
         if (!unwanted_locked(p, t, signo)) {
             err = queue_add(p, t ? &t->pending : &p->pending, signo, info);
@@ -308,15 +367,18 @@ void signal_tell_parent(struct process *p, int code, int status)
 {
     struct siginfo info = {.signo = SIGCHLD, .code = code, .pid = (s32)p->pid, .uid = p->cred.uid, .status = status};
     struct process *parent;
+    bool wanted = false;
 
-    spin_lock(&process_lock);
+    spin_lock(&process_lock); /* also for the parent's actions, which exec may replace */
     parent = p->parent;
-    if (parent)
+    if (parent) {
         process_get(parent);
+        wanted = !(signal_action_get(parent, SIGCHLD).flags & SA_NOCLDSTOP);
+    }
     spin_unlock(&process_lock);
     if (!parent)
         return;
-    if (!(signal_action_get(parent, SIGCHLD).flags & SA_NOCLDSTOP))
+    if (wanted)
         signal_send_process(parent, SIGCHLD, &info);
     waitq_wake_all(&parent->child_wait);
     process_put(parent);
@@ -459,11 +521,15 @@ u64 signal_pending_of(u64 which)
 void signal_mask_set(u64 mask)
 {
     struct process *p = current_process();
+    u64 others;
 
+    mask &= ~(SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP));
     spin_lock(&p->siglock);
-    current->sigmask = mask & ~(SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP));
+    others = p->pending.mask & mask & ~current->sigmask;
+    current->sigmask = mask;
     signal_recalculate_locked(current);
     spin_unlock(&p->siglock);
+    pass_on(p, others);
 }
 
 void signal_mask_set_temporary(u64 mask)
@@ -483,9 +549,12 @@ void signal_thread_init(struct thread *t, const struct thread *from, bool keep_a
         t->altstack = from->altstack;
 }
 
-void signal_thread_exit(struct thread *t)
+void signal_thread_exit_locked(struct thread *t)
 {
-    spin_lock(&t->process->siglock);
+    struct process *p = t->process;
+
+    spin_lock(&p->siglock);
     signal_queue_clear(&t->pending);
-    spin_unlock(&t->process->siglock);
+    pass_on_locked(p, ~0ul);
+    spin_unlock(&p->siglock);
 }

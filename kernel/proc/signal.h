@@ -111,6 +111,7 @@ struct signal_action signal_action_get_locked(const struct signal_actions *a, in
 void signal_action_set_locked(struct signal_actions *a, int signo, struct signal_action action);
 struct signal_actions *signal_actions_create(void);
 struct signal_actions *signal_actions_copy(struct signal_actions *a);
+void signal_actions_fill(struct signal_actions *fresh, struct signal_actions *from); /* fresh: created, and nobody has seen it */
 void signal_actions_put(struct signal_actions *a);
 void signal_actions_reset(struct signal_actions *a, u64 defaults); /* exec: handlers become SIG_DFL, and these in any case */
 void signal_queue_init(struct signal_queue *q);
@@ -138,12 +139,16 @@ void signalfd_wake(void);        /* fs/signalfd.c: there is something new; any l
 
 /* Between signal.c, signal_deliver.c and sys/signal.c; _locked: siglock. */
 struct signal_action signal_action_get(struct process *p, int signo);
+/* The same, for delivery: with SA_RESETHAND nobody finds it again. */
+struct signal_action signal_action_take(struct process *p, int signo);
 bool signal_is_ignored(struct process *p, int signo), signal_ignores_children(struct process *p);
+bool signal_ignored_by(const struct signal_action *a, int signo);
 void signal_queue_flush(struct signal_queue *q, u64 which);
 int signal_queue_take(struct signal_queue *q, u64 which, struct siginfo *info);
 /* The next of `which` that is pending for the running thread: its number, or 0. wait: if there is none, the thread waits
- * for them from now on (sigwaiting). */
+ * for them from now on (sigwaiting), until signal_wait_end. */
 int signal_take(u64 which, bool wait, struct siginfo *info);
+void signal_wait_end(void);
 void signal_recalculate_locked(struct thread *t);
 void signal_tell_parent(struct process *p, int code, int status); /* CLD_*: stopped, continued */
 /* The running thread's mask; SIGKILL and SIGSTOP are taken out. */
@@ -152,4 +157,4 @@ void signal_mask_set(u64 mask);
 void signal_mask_set_temporary(u64 mask);
 /* Thread starts and ends. */
 void signal_thread_init(struct thread *t, const struct thread *from, bool keep_altstack);
-void signal_thread_exit(struct thread *t);
+void signal_thread_exit_locked(struct thread *t); /* process_lock; it is no longer in the list */

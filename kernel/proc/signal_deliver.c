@@ -22,15 +22,11 @@ static void stop_here(struct process *p)
     (void)err; /* killed: the caller sees it */
 }
 
-static void stop_process(struct process *p, int signo)
+/* process_lock and siglock held. */
+static void stop_locked(struct process *p, int signo)
 {
     struct thread *t;
-    bool orphaned = signo != SIGSTOP && pgrp_is_orphaned(p->pgid);
 
-    if (orphaned)
-        return; /* POSIX: nobody could continue it */
-    spin_lock(&process_lock);
-    spin_lock(&p->siglock);
     p->stopped = true;
     p->stop_reported = false;
     p->continued_pending = false;
@@ -40,8 +36,24 @@ static void stop_process(struct process *p, int signo)
             atomic_store(&t->need_signal, true);
             thread_signal_wake(t);
         }
+}
+
+static void stop_process(struct process *p, int signo)
+{
+    bool orphaned = signo != SIGSTOP && pgrp_is_orphaned(p->pgid), stops;
+
+    if (orphaned)
+        return; /* POSIX: nobody could continue it */
+    spin_lock(&process_lock);
+    spin_lock(&p->siglock);
+    stops = current->may_stop; /* else it was told to go on since it took the signal */
+    if (stops)
+        stop_locked(p, signo);
+    current->may_stop = false;
     spin_unlock(&p->siglock);
     spin_unlock(&process_lock);
+    if (!stops)
+        return;
     signal_tell_parent(p, CLD_STOPPED, signo);
     stop_here(p);
 }
@@ -91,7 +103,6 @@ static vaddr_t frame_stack(const struct trapframe *tf, const struct signal_actio
 
 static void run_handler(struct trapframe *tf, int signo, const struct siginfo *info, const struct signal_action *action)
 {
-    struct process *p = current_process();
     struct ksigframe_args a = {
         .signo = signo,
         .info = info,
@@ -115,11 +126,6 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
         signal_fault(SIGSEGV, SEGV_MAPERR, a.sp);
         return;
     }
-    if (action->flags & SA_RESETHAND) {
-        spin_lock(&p->actions->lock);
-        signal_action_set_locked(p->actions, signo, (struct signal_action){.handler = SIG_DFL});
-        spin_unlock(&p->actions->lock);
-    }
     signal_mask_set(current->sigmask | action->mask | (action->flags & SA_NODEFER ? 0 : SIG_BIT(signo)));
 }
 
@@ -128,11 +134,12 @@ static void run_handler(struct trapframe *tf, int signo, const struct siginfo *i
 /* True: a handler is about to run. */
 static bool act(struct trapframe *tf, struct process *p, int signo, const struct siginfo *info)
 {
-    struct signal_action action = signal_action_get(p, signo);
+    struct signal_action action;
 
     if (signo == SIGKILL)
         process_exit_group(W_SIGNAL(SIGKILL), 0);
-    if (signal_is_ignored(p, signo))
+    action = signal_action_take(p, signo); /* one look: another thread may change it at any time */
+    if (signal_ignored_by(&action, signo))
         return false;
     if (action.handler != SIG_DFL) {
         run_handler(tf, signo, info, &action);

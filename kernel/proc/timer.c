@@ -58,26 +58,34 @@ void timer_arm(struct timer *t, u64 deadline_ns)
     preempt_enable();
 }
 
+/* A callback of t has not returned, wherever: t may have been armed elsewhere meanwhile. */
+static bool is_running(const struct timer *t)
+{
+    for (u32 i = 0; i < MAX_CPUS; i++)
+        if (__atomic_load_n(&cpus[i].timer_running, __ATOMIC_ACQUIRE) == t)
+            return true;
+    return false;
+}
+
 bool timer_cancel(struct timer *t)
 {
+    bool was_armed = false, running = true;
     struct cpu *c;
-    bool running;
 
-    while ((c = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE))) {
+    while (running && (c = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE))) {
+        running = is_running(t); /* before the list: a callback that has returned by now may have armed it */
         spin_lock(&c->timer_lock);
         if (t->cpu == c && t->armed) {
             list_remove(&t->link);
             t->armed = false;
-            spin_unlock(&c->timer_lock);
-            return true;
+            was_armed = true;
         }
-        running = c->timer_running == t;
+        running |= c->timer_running == t || t->cpu != c; /* after it: one begins with the lock of the CPU that it is armed on */
         spin_unlock(&c->timer_lock);
-        if (!running && t->cpu == c)
-            break;
-        arch_cpu_relax(); /* its callback, in an interrupt of another CPU, is short */
+        if (running)
+            arch_cpu_relax(); /* its callback, in an interrupt of another CPU, is short */
     }
-    return false;
+    return was_armed;
 }
 
 /* Takes the first timer that is due off the list; it stays `running` until its callback has returned. */
@@ -86,7 +94,7 @@ static struct timer *timer_take_due(struct cpu *c, u64 now, bool another)
     struct timer *t = NULL;
 
     spin_lock(&c->timer_lock);
-    c->timer_running = NULL;
+    __atomic_store_n(&c->timer_running, NULL, __ATOMIC_RELEASE);
     if (another && !list_empty(&c->timers))
         t = list_first(&c->timers, struct timer, link);
     if (t && t->deadline_ns > now)

@@ -55,19 +55,22 @@ static bool is_mine(struct ids i, u32 id)
 
 static s64 set_ids(bool group, u32 real, u32 effective, u32 saved)
 {
+    struct process *p = current_process();
     struct ids i = ids_of(group);
+    bool may;
 
-    if (!cred_is_root() && !(is_mine(i, real) && is_mine(i, effective) && is_mine(i, saved)))
-        return -EPERM;
-    if ((effective != KEEP && effective != *i.effective) || *i.fs != *i.effective)
-        current_process()->dumpable = false; /* it knows what others of its new user are not to see: prctl(2) */
-    spin_lock(&current_process()->cred_lock);
-    *i.real = real == KEEP ? *i.real : real;
-    *i.effective = effective == KEEP ? *i.effective : effective;
-    *i.saved = saved == KEEP ? *i.saved : saved;
-    *i.fs = *i.effective;
-    spin_unlock(&current_process()->cred_lock);
-    return 0;
+    spin_lock(&p->cred_lock); /* for the check, too: another thread may just give up what it rests on */
+    may = cred_is_root() || (is_mine(i, real) && is_mine(i, effective) && is_mine(i, saved));
+    if (may) {
+        if ((effective != KEEP && effective != *i.effective) || *i.fs != *i.effective)
+            p->dumpable = false; /* it knows what others of its new user are not to see: prctl(2) */
+        *i.real = real == KEEP ? *i.real : real;
+        *i.effective = effective == KEEP ? *i.effective : effective;
+        *i.saved = saved == KEEP ? *i.saved : saved;
+        *i.fs = *i.effective;
+    }
+    spin_unlock(&p->cred_lock);
+    return may ? 0 : -EPERM;
 }
 
 static s64 set_one(bool group, u32 id)
@@ -135,13 +138,17 @@ SYSCALL(getresgid)
 
 static s64 set_fs(bool group, u32 id)
 {
+    struct process *p = current_process();
     struct ids i = ids_of(group);
-    u32 old = *i.fs;
+    u32 old;
 
+    spin_lock(&p->cred_lock);
+    old = *i.fs;
     if (id != KEEP && (cred_is_root() || id == old || is_mine(i, id)))
         *i.fs = id;
     if (*i.fs != old)
-        current_process()->dumpable = false;
+        p->dumpable = false;
+    spin_unlock(&p->cred_lock);
     return old;
 }
 
@@ -170,6 +177,8 @@ SYSCALL(setgroups)
 {
     u32 groups[NGROUPS];
 
+    bool may;
+
     if (!cred_is_root())
         return -EPERM;
     if (a[0] > NGROUPS)
@@ -177,11 +186,13 @@ SYSCALL(setgroups)
     if (copy_from_user(groups, a[1], a[0] * sizeof groups[0]))
         return -EFAULT;
     spin_lock(&current_process()->cred_lock);
-    cred()->group_count = (u32)a[0];
-    for (u32 i = 0; i < a[0]; i++)
+    may = cred_is_root(); /* it may have given that up meanwhile */
+    for (u32 i = 0; may && i < a[0]; i++)
         cred()->groups[i] = groups[i];
+    if (may)
+        cred()->group_count = (u32)a[0];
     spin_unlock(&current_process()->cred_lock);
-    return 0;
+    return may ? 0 : -EPERM;
 }
 
 /* Capabilities: user 0 has all, others none, and that cannot be changed. */

@@ -238,20 +238,29 @@ SYSCALL(umask)
 
 /* ---- attributes ---- */
 
-static s64 change_mode(struct dentry *d, u32 mode)
+/* v->lock, from the check on: a file that goes to another owner meanwhile is not given set-id bits by the old one. */
+static s64 change_mode_locked(struct vnode *v, u32 mode)
 {
     const struct cred *c = &current_process()->cred;
-    struct vnode *v = d->vnode;
-    s64 err = !v->sb->fixed && (c->fsuid == 0 || c->fsuid == v->uid) ? 0 : -EPERM;
 
-    if (!err && (v->seals & SEAL_EXEC) && ((v->mode ^ mode) & 0111))
-        err = -EPERM;
-    if (!err) {
-        if (c->fsuid != 0 && !cred_in_group(v->gid))
-            mode &= ~S_ISGID;
-        v->mode = (v->mode & S_IFMT) | (mode & 07777);
-        vnode_touch(v, false, false, true);
-    }
+    if (v->sb->fixed || (c->fsuid != 0 && c->fsuid != v->uid))
+        return -EPERM;
+    if ((v->seals & SEAL_EXEC) && ((v->mode ^ mode) & 0111))
+        return -EPERM;
+    if (c->fsuid != 0 && !cred_in_group(v->gid))
+        mode &= ~S_ISGID;
+    v->mode = (v->mode & S_IFMT) | (mode & 07777);
+    vnode_touch(v, false, false, true);
+    return 0;
+}
+
+static s64 change_mode(struct dentry *d, u32 mode)
+{
+    s64 err;
+
+    mutex_lock(&d->vnode->lock);
+    err = change_mode_locked(d->vnode, mode);
+    mutex_unlock(&d->vnode->lock);
     dentry_put(d);
     return err;
 }
@@ -272,20 +281,28 @@ SYSCALL(fchmodat)
     return err ? err : change_mode(d, (u32)a[2]);
 }
 
-static s64 change_owner(struct dentry *d, u32 uid, u32 gid)
+static s64 change_owner_locked(struct vnode *v, u32 uid, u32 gid)
 {
     const struct cred *c = &current_process()->cred;
-    struct vnode *v = d->vnode;
     bool mine = c->fsuid == v->uid && (uid == UINT32_MAX || uid == v->uid) && (gid == UINT32_MAX || cred_in_group(gid));
-    s64 err = !v->sb->fixed && (c->fsuid == 0 || mine) ? 0 : -EPERM;
 
-    if (!err) {
-        v->uid = uid == UINT32_MAX ? v->uid : uid;
-        v->gid = gid == UINT32_MAX ? v->gid : gid;
-        if ((v->mode & S_IFMT) != S_IFDIR)
-            v->mode &= ~(S_ISUID | S_ISGID);
-        vnode_touch(v, false, false, true);
-    }
+    if (v->sb->fixed || (c->fsuid != 0 && !mine))
+        return -EPERM;
+    if ((v->mode & S_IFMT) != S_IFDIR)
+        v->mode &= ~(S_ISUID | S_ISGID);
+    v->uid = uid == UINT32_MAX ? v->uid : uid;
+    v->gid = gid == UINT32_MAX ? v->gid : gid;
+    vnode_touch(v, false, false, true);
+    return 0;
+}
+
+static s64 change_owner(struct dentry *d, u32 uid, u32 gid)
+{
+    s64 err;
+
+    mutex_lock(&d->vnode->lock);
+    err = change_owner_locked(d->vnode, uid, gid);
+    mutex_unlock(&d->vnode->lock);
     dentry_put(d);
     return err;
 }
@@ -363,24 +380,18 @@ SYSCALL(utimensat)
 /* The real ids count here, not the effective ones. */
 static s64 access(int dirfd, vaddr_t path, u32 mode, u64 flags)
 {
-    struct cred *c = &current_process()->cred;
-    u32 fsuid = c->fsuid, fsgid = c->fsgid;
     struct dentry *d;
     s64 err;
 
     if (mode & ~7u)
         return -EINVAL;
-    if (!(flags & 0x200)) { /* AT_EACCESS */
-        c->fsuid = c->uid;
-        c->fsgid = c->gid;
-    }
+    current->by_real_ids = !(flags & 0x200); /* AT_EACCESS. This thread's alone: the others go on with the process's */
     err = lookup(dirfd, path, follow_flags(flags), &d);
     if (!err) {
         err = mode ? vnode_permission(d->vnode, mode) : 0;
         dentry_put(d);
     }
-    c->fsuid = fsuid;
-    c->fsgid = fsgid;
+    current->by_real_ids = false;
     return err;
 }
 
@@ -407,6 +418,17 @@ static int mount_type(const char *type, struct superblock **sb, struct dentry **
     return *sb ? 0 : -ENOMEM;
 }
 
+/* What is mounted on may not be removed meanwhile: nobody could get at it again. */
+static int mount_on(struct dentry *on, struct dentry *root, struct superblock *sb, const char *source)
+{
+    int err;
+
+    mutex_lock(&on->vnode->lock);
+    err = on->removed ? -ENOENT : mount_add(on, root, sb, source);
+    mutex_unlock(&on->vnode->lock);
+    return err;
+}
+
 /* mount(source, target, type, flags, data) */
 SYSCALL(mount)
 {
@@ -428,7 +450,7 @@ SYSCALL(mount)
     if (err)
         return err;
     err = mount_type(type, &sb, &root);
-    if (!err && (err = mount_add(on, root, sb, source)))
+    if (!err && (err = mount_on(on, root, sb, source)))
         superblock_drop(sb, root);
     dentry_put(on);
     return err;

@@ -297,20 +297,32 @@ SYSCALL(prctl)
 
 /* ---- limits and usage ---- */
 
-static int set_limit(struct process *p, u32 which, const struct rlimit *new)
+/* process_lock: what p has is not given back meanwhile. */
+static void set_limit_locked(struct process *p, u32 which, const struct rlimit *new)
 {
-    if (new->cur > new->max)
-        return -EINVAL;
-    if (new->max > p->rlimit[which].max && !cred_is_root())
-        return -EPERM;
-    spin_lock(&process_lock);
     p->rlimit[which] = *new;
-    spin_unlock(&process_lock);
     if (p->vm && which == RLIMIT_AS)
         p->vm->as_limit = new->cur;
     if (p->vm && which == RLIMIT_DATA)
         p->vm->data_limit = new->cur;
-    return 0;
+}
+
+/* new, old: may be NULL. */
+static int change_limit(struct process *p, u32 which, const struct rlimit *new, struct rlimit *old)
+{
+    int err = 0;
+
+    if (new && new->cur > new->max)
+        return -EINVAL;
+    spin_lock(&process_lock);
+    if (old)
+        *old = p->rlimit[which];
+    if (new && new->max > p->rlimit[which].max && !cred_is_root())
+        err = -EPERM;
+    else if (new)
+        set_limit_locked(p, which, new);
+    spin_unlock(&process_lock);
+    return err;
 }
 
 SYSCALL(prlimit64)
@@ -327,10 +339,8 @@ SYSCALL(prlimit64)
         err = -EPERM;
     else if (a[2] && get_user(&new, a[2]))
         err = -EFAULT;
-    if (!err) {
-        old = p->rlimit[a[1]];
-        err = a[2] ? set_limit(p, (u32)a[1], &new) : 0;
-    }
+    if (!err)
+        err = change_limit(p, (u32)a[1], a[2] ? &new : NULL, &old);
     if (!err && a[3])
         err = put_user(a[3], &old);
     process_put(p);
@@ -348,7 +358,7 @@ SYSCALL(setrlimit)
 
     if (a[0] >= RLIMIT_COUNT)
         return -EINVAL;
-    return get_user(&new, a[1]) ? -EFAULT : set_limit(current_process(), (u32)a[0], &new);
+    return get_user(&new, a[1]) ? -EFAULT : change_limit(current_process(), (u32)a[0], &new, NULL);
 }
 
 SYSCALL(getrusage)

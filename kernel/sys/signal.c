@@ -278,8 +278,8 @@ SYSCALL(rt_sigtimedwait)
     signo = signal_take(set, true, &info);
     err = signo ? 0 : wait_event(&never, false, SLEEP_INTERRUPTIBLE, deadline);
     if (!signo)
-        signo = signal_take(set, true, &info);
-    current->sigwaiting = 0;
+        signo = signal_take(set, false, &info);
+    signal_wait_end();
     if (!signo)
         return err == -ETIMEDOUT ? -EAGAIN : -EINTR;
     return a[1] && put_user(a[1], &info) ? -EFAULT : signo;

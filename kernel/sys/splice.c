@@ -15,6 +15,14 @@ struct copy {
     u64 *in_pos, *out_pos; /* NULL: the file's own position */
 };
 
+/* What was read and could not be written is read again. Another thread may have moved the position meanwhile. */
+static void unread(struct file *f, u64 n)
+{
+    mutex_lock(&f->pos_lock);
+    f->pos -= MIN(n, f->pos);
+    mutex_unlock(&f->pos_lock);
+}
+
 static ssize_t copy_some(struct copy *c, void *buf, size_t n)
 {
     struct uio u;
@@ -26,8 +34,8 @@ static ssize_t copy_some(struct copy *c, void *buf, size_t n)
         return got;
     uio_init_kernel(&u, buf, (size_t)got);
     put = c->out_pos ? file_pwrite(c->out, &u, *c->out_pos) : file_write(c->out, &u);
-    if (put < got && !c->in_pos && !c->in->stream) /* what was not written is read again */
-        c->in->pos -= (u64)(got - MAX(put, 0l));
+    if (put < got && !c->in_pos && !c->in->stream)
+        unread(c->in, (u64)(got - MAX(put, 0l)));
     if (put > 0 && c->in_pos)
         *c->in_pos += (u64)put;
     if (put > 0 && c->out_pos)
@@ -132,8 +140,8 @@ static ssize_t into_pipe(struct splice *s, size_t max)
         return n;
     uio_init_kernel(&u, s->buf, (size_t)n);
     put = file_write(s->out, &u);
-    if (put < n && !s->in_pos && !s->in->stream) /* as in copy_some */
-        s->in->pos -= (u64)(n - MAX(put, 0l));
+    if (put < n && !s->in_pos && !s->in->stream)
+        unread(s->in, (u64)(n - MAX(put, 0l)));
     if (put > 0 && s->in_pos)
         *s->in_pos += (u64)put;
     return put;

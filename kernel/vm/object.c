@@ -23,7 +23,7 @@ struct radix_node {
     void *slot[FANOUT]; /* nodes; pages at the bottom */
 };
 
-static _Atomic u64 pages_total;
+static _Atomic u64 pages_total, last_id;
 
 u64 object_pages_total(void)
 {
@@ -37,6 +37,7 @@ struct vm_object *object_create(const struct vm_object_ops *ops, u64 size, void 
     if (!o)
         return NULL;
     ref_init(&o->refs);
+    o->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     mutex_init(&o->lock, "vm object", RANK_OBJECT);
     o->ops = ops;
     o->size = size;

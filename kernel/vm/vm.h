@@ -51,6 +51,7 @@ struct vm_object_ops {
 /* A sparse array of pages: a file's contents, or shared anonymous memory. Holds one reference to each of its pages. */
 struct vm_object {
     struct refcount refs;
+    u64 id;            /* no other has ever had it */
     const struct vm_object_ops *ops;
     struct mutex lock; /* RANK_OBJECT: the pages and the size */
     void *radix;       /* object.c: tree of page pointers */
