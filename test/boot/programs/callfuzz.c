@@ -133,7 +133,8 @@ static void restore_devices(void)
         if (stat(folders[i], &s) == 0 && ((s.st_mode & 07777) != 01777 || s.st_uid) && (chmod(folders[i], 01777) || chown(folders[i], 0, 0)))
             printf("callfuzz: %s: %s\n", folders[i], strerror(errno));
     for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
-        if (stat(devices[i].name, &s) || !S_ISCHR(s.st_mode) || (s.st_mode & 0666) != 0666) {
+        if (stat(devices[i].name, &s) || !S_ISCHR(s.st_mode) || s.st_rdev != makedev(devices[i].major, devices[i].minor) ||
+            (s.st_mode & 0666) != 0666) {
             if (unlink(devices[i].name)) /* or somebody has made a folder of the name */
                 nftw(devices[i].name, remove_one, 8, FTW_DEPTH | FTW_PHYS);
             mknod(devices[i].name, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor));
