@@ -22,6 +22,7 @@
 #define REALTIME_NS 950000000ul
 #define SHORTEST_SLICE_NS 1000000ul
 #define RR_SLICE_NS 100000000ul
+#define URGENT_TURNS 100u
 
 static struct thread boot_thread = {.comm = "boot", .state = THREAD_RUNNING, .preempt_count = 1};
 struct cpu cpus[MAX_CPUS] = {[0] = {.thread = &boot_thread}};
@@ -309,28 +310,50 @@ static struct cpu *least_urgent(const struct thread *t, u64 usable)
     return best;
 }
 
-/* Its last CPU if that is idle, else any idle one, else its last (or, if that is not allowed, the first allowed). A
- * real-time thread goes where it need not wait. */
+/* How many have their turn at c before t, by and by: who is more urgent than t has many. */
+static u32 wait_at(const struct cpu *c, const struct thread *t)
+{
+    return __atomic_load_n(&c->runnable, __ATOMIC_RELAXED) + (c->rank > t->rt_priority ? URGENT_TURNS : 0);
+}
+
+static struct cpu *shortest_wait(const struct thread *t, u64 usable)
+{
+    struct cpu *best = &cpus[__builtin_ctzl(usable)];
+
+    for (u64 rest = usable & (usable - 1); rest; rest &= rest - 1) {
+        struct cpu *c = &cpus[__builtin_ctzl(rest)];
+        if (wait_at(c, t) < wait_at(best, t))
+            best = c;
+    }
+    return best;
+}
+
+/* Its last CPU if that is idle, else any idle one. A real-time thread goes where it need not wait. Else its last one, if
+ * it waits there about as long as anywhere. */
 static struct cpu *choose_cpu(const struct thread *t)
 {
     u64 online = atomic_load(&online_mask), usable = t->cpus_allowed ? online & t->cpus_allowed : online;
     u64 idle = atomic_load(&idle_mask) & usable;
+    struct cpu *last = &cpus[t->cpu], *best;
+    bool may_stay = usable >> t->cpu & 1;
 
     if (idle >> t->cpu & 1)
-        return &cpus[t->cpu];
+        return last;
     if (idle)
         return &cpus[__builtin_ctzl(idle)];
-    if (t->rt_priority && (usable >> t->cpu & 1 ? cpus[t->cpu].rank >= t->rt_priority : true) && least_urgent(t, usable))
-        return least_urgent(t, usable);
-    if (usable >> t->cpu & 1)
-        return &cpus[t->cpu];
-    return &cpus[usable ? __builtin_ctzl(usable) : __builtin_ctzl(online)];
+    if (t->rt_priority && may_stay && last->rank < t->rt_priority)
+        return last;
+    if (t->rt_priority && (best = least_urgent(t, usable)))
+        return best;
+    if (may_stay && wait_at(last, t) < 2)
+        return last;
+    best = shortest_wait(t, usable ? usable : online);
+    return may_stay && wait_at(last, t) < wait_at(best, t) + 2 ? last : best;
 }
 
-/* t, which is RUNNABLE, in no queue, and of CPU `from`, goes where it is best; from->lock is held, and dropped. */
-static void enqueue_and_unlock(struct cpu *from, struct thread *t)
+/* t, which is RUNNABLE, in no queue, and of CPU `from`, goes to c; from->lock is held, and dropped. */
+static void enqueue_and_unlock(struct cpu *from, struct cpu *c, struct thread *t)
 {
-    struct cpu *c = choose_cpu(t);
     bool now;
 
     t->cpu = c->id;
@@ -375,7 +398,7 @@ void thread_wake(struct thread *t)
     if (sleeps)
         atomic_store(&t->state, here ? THREAD_RUNNING : THREAD_RUNNABLE);
     if (sleeps && !here)
-        enqueue_and_unlock(c, t);
+        enqueue_and_unlock(c, choose_cpu(t), t);
     else
         spin_unlock(&c->lock);
     preempt_enable();
@@ -388,7 +411,7 @@ void thread_start(struct thread *t)
     preempt_disable();
     c = lock_cpu_of(t);
     atomic_store(&t->state, THREAD_RUNNABLE);
-    enqueue_and_unlock(c, t);
+    enqueue_and_unlock(c, choose_cpu(t), t);
     preempt_enable();
 }
 
@@ -449,6 +472,26 @@ void sched_ipi(void)
     spin_unlock(&c->lock);
 }
 
+/* Who would wait longest goes where it waits less. */
+static void share(struct cpu *c)
+{
+    struct cpu *to = c;
+    struct thread *t;
+
+    spin_lock(&c->lock);
+    if (c->runnable > 1) {
+        t = list_entry(c->run_queue.prev, struct thread, run_link);
+        to = choose_cpu(t);
+    }
+    if (to == c) {
+        spin_unlock(&c->lock);
+        return;
+    }
+    list_remove(&t->run_link);
+    c->runnable--;
+    enqueue_and_unlock(c, to, t);
+}
+
 void timer_interrupt(void)
 {
     struct cpu *c = arch_this_cpu();
@@ -456,6 +499,7 @@ void timer_interrupt(void)
     if (c->slice_end_ns && arch_time_ns() >= c->slice_end_ns) {
         c->slice_end_ns = 0;
         c->slice_over = c->need_resched = true;
+        share(c);
     }
     timers_run(c);
 }
