@@ -1,6 +1,8 @@
 /*
  * The scheduler: a run queue for each CPU, the highest real-time priority first,
- * then round robin.
+ * then round robin. A thread that becomes runnable goes to an idle CPU, else where
+ * fewer wait (choose_cpu); an idle CPU takes from others' queues (steal); at the end
+ * of a slice a queue that is longer than another by two gives of itself (share).
  *
  * A thread in a queue is RUNNABLE and not on any CPU's stack: schedule() holds
  * its CPU's lock from before it queues the thread until the switch is done
