@@ -176,28 +176,17 @@ static void adopt_locked(struct process *p, const struct clone_args *a)
 }
 
 /*
- * A signal for several processes (a group) is also for whom one of them is making. So a fork begins when all that has come
- * is heeded, and if another has come until the child is there (signals_before: what there was at its beginning), it begins anew.
+ * From now on others see it. A signal for several processes (a group) is also for whom one of them is making. So a fork
+ * begins when all that has come is heeded, and if another has come meanwhile (signals_before: how many there were), it
+ * begins anew.
  */
-static int begin(u32 *signals_before)
-{
-    int err;
-
-    spin_lock(&process_lock);
-    *signals_before = current_process()->signals_to_many;
-    err = signal_pending() ? -ERESTARTNOINTR : 0;
-    spin_unlock(&process_lock);
-    return err;
-}
-
-/* From now on others see it. */
 static int join(struct process *p, struct thread *t, const struct clone_args *a, u32 signals_before)
 {
     bool new_process = p != current_process();
     int err;
 
     spin_lock(&process_lock);
-    if (new_process && current_process()->signals_to_many != signals_before)
+    if (new_process && atomic_load(&current_process()->signals_to_many) != signals_before)
         err = -ERESTARTNOINTR;
     else
         err = process_add_thread_locked(p, t, new_process);
@@ -219,12 +208,12 @@ s64 process_clone(const struct clone_args *a, const struct trapframe *frame)
 {
     bool new_process = !(a->flags & CLONE_THREAD);
     struct process *p = current_process();
-    u32 tid, signals_before = 0;
+    u32 tid, signals_before = atomic_load(&p->signals_to_many); /* before it is looked for what is pending */
     struct thread *t;
     int err = check_flags(a);
 
-    if (!err && new_process)
-        err = begin(&signals_before);
+    if (!err && new_process && signal_pending())
+        err = -ERESTARTNOINTR;
     if (err)
         return err;
     t = thread_copy(a, frame);

@@ -72,7 +72,7 @@ struct process {
     /* signals: proc/signal.c */
     struct signal_actions *actions; /* may be shared (CLONE_SIGHAND) */
     struct signal_queue pending;    /* for the process as a whole */
-    u32 signals_to_many;            /* how many came that were for others, too; process_lock */
+    _Atomic u32 signals_to_many;    /* how many came that were for others, too; process_lock for writers */
     struct spinlock siglock;        /* RANK_SIGNAL: pending, threads' pending, stop state */
     u32 exit_signal;                /* sent to the parent at exit; SIGCHLD mostly */
     bool stopped, stop_reported, continued_pending; /* job control; siglock */

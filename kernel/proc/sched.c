@@ -330,31 +330,35 @@ static struct cpu *shortest_wait(const struct thread *t, u64 usable)
     return best;
 }
 
-/* Its last CPU if that is idle, else any idle one. A real-time thread goes where it need not wait. Else its last one, if
- * it waits there about as long as anywhere. */
-static struct cpu *choose_cpu(const struct thread *t)
+/* No CPU is idle. A real-time thread goes where it need not wait; else its last one, if it waits there about as long as anywhere. */
+static struct cpu *choose_busy_cpu(const struct thread *t, u64 usable)
+{
+    struct cpu *last = &cpus[t->cpu], *best = t->rt_priority ? least_urgent(t, usable) : NULL;
+
+    if (best)
+        return best;
+    best = shortest_wait(t, usable ? usable : atomic_load(&online_mask));
+    return (usable >> t->cpu & 1) && wait_at(last, t) < wait_at(best, t) + 2 ? last : best;
+}
+
+/* Its last CPU if that is idle, else any idle one, else its last if it need not wait there for long. */
+static inline struct cpu *choose_cpu(const struct thread *t)
 {
     u64 online = atomic_load(&online_mask), usable = t->cpus_allowed ? online & t->cpus_allowed : online;
     u64 idle = atomic_load(&idle_mask) & usable;
-    struct cpu *last = &cpus[t->cpu], *best;
-    bool may_stay = usable >> t->cpu & 1;
+    struct cpu *last = &cpus[t->cpu];
 
     if (idle >> t->cpu & 1)
         return last;
     if (idle)
         return &cpus[__builtin_ctzl(idle)];
-    if (t->rt_priority && may_stay && last->rank < t->rt_priority)
+    if ((usable >> t->cpu & 1) && (t->rt_priority ? last->rank < t->rt_priority : last->rank == 0 && last->runnable < 2))
         return last;
-    if (t->rt_priority && (best = least_urgent(t, usable)))
-        return best;
-    if (may_stay && wait_at(last, t) < 2)
-        return last;
-    best = shortest_wait(t, usable ? usable : online);
-    return may_stay && wait_at(last, t) < wait_at(best, t) + 2 ? last : best;
+    return choose_busy_cpu(t, usable);
 }
 
 /* t, which is RUNNABLE, in no queue, and of CPU `from`, goes to c; from->lock is held, and dropped. */
-static void enqueue_and_unlock(struct cpu *from, struct cpu *c, struct thread *t)
+static inline void enqueue_at_and_unlock(struct cpu *c, struct cpu *from, struct thread *t)
 {
     bool now;
 
@@ -372,6 +376,12 @@ static void enqueue_and_unlock(struct cpu *from, struct cpu *c, struct thread *t
     if (now || c->slice_end_ns == 0)
         kick(c); /* it reschedules, or starts its slice */
     spin_unlock(&c->lock);
+}
+
+/* Where it is best. */
+static void enqueue_and_unlock(struct cpu *from, struct thread *t)
+{
+    enqueue_at_and_unlock(choose_cpu(t), from, t);
 }
 
 /* The CPU that t is on, or was last, or is on its way to: locked. t stays that CPU's until the lock is dropped. */
@@ -400,7 +410,7 @@ void thread_wake(struct thread *t)
     if (sleeps)
         atomic_store(&t->state, here ? THREAD_RUNNING : THREAD_RUNNABLE);
     if (sleeps && !here)
-        enqueue_and_unlock(c, choose_cpu(t), t);
+        enqueue_and_unlock(c, t);
     else
         spin_unlock(&c->lock);
     preempt_enable();
@@ -413,7 +423,7 @@ void thread_start(struct thread *t)
     preempt_disable();
     c = lock_cpu_of(t);
     atomic_store(&t->state, THREAD_RUNNABLE);
-    enqueue_and_unlock(c, choose_cpu(t), t);
+    enqueue_and_unlock(c, t);
     preempt_enable();
 }
 
@@ -491,7 +501,7 @@ static void share(struct cpu *c)
     }
     list_remove(&t->run_link);
     c->runnable--;
-    enqueue_and_unlock(c, to, t);
+    enqueue_at_and_unlock(to, c, t);
 }
 
 void timer_interrupt(void)

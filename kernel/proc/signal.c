@@ -405,8 +405,10 @@ int signal_send_process_locked(struct process *p, int signo, const struct siginf
 
 int signal_send_member_locked(struct process *p, int signo, const struct siginfo *info)
 {
-    p->signals_to_many++;
-    return signal_send_process_locked(p, signo, info);
+    int err = signal_send_process_locked(p, signo, info);
+
+    atomic_fetch_add(&p->signals_to_many, 1); /* who sees that sees it pending, too */
+    return err;
 }
 
 static void send_member(struct process *p, void *arg)

@@ -39,7 +39,7 @@ static struct keeper {
         double moved, killed;
         unsigned long step;
     } children[WORKERS_MAX];
-    unsigned long episodes, ended, killed, stuck, strays, audits;
+    unsigned long episodes, ended, killed, stuck, audits;
     unsigned long stuck_in[NUMBERS], fault_in[NUMBERS], signals[65], statuses[16];
     unsigned workers;
     unsigned idle;  /* lines in a row without a call */
@@ -204,7 +204,7 @@ static void end_strays(void)
         text[n > 0 ? n : 0] = 0;
         rest = strrchr(text, ')'); /* the name may be anything */
         if (rest && sscanf(rest, ") %c %d", &state, &parent) == 2 && state != 'Z' && parent == getpid() && !is_worker(pid))
-            k.strays += kill(pid, SIGKILL) == 0;
+            kill(pid, SIGKILL);
     }
     if (d)
         closedir(d);
@@ -385,7 +385,7 @@ static int finish(unsigned long before, double begin)
     for (unsigned i = 0; i < CALL_COUNT; i++)
         if (calls[i].how != ENDS && call_of(calls[i].number) == &calls[i] && !atomic_load(&shared->good[calls[i].number]))
             printf(" %d", calls[i].number), silent++;
-    printf("%s\ncallfuzz: %lu strays ended; slowest end after SIGKILL: %.1f s; MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", k.strays, k.slowest, before, free);
+    printf("%s\ncallfuzz: slowest end after SIGKILL: %.1f s; MemFree was %lu kB and is %lu kB\n", silent ? "" : " none", k.slowest, before, free);
     printf("callfuzz: seed %lu: %lu calls of %u numbers and %lu others, %.0f/s; %u of %zu numbers with success; %lu episodes, %lu killed, %lu stuck; "
            "%lu audits, %lu leaks%s\n", seed, calls_made, reached(shared->done), atomic_load(&shared->other), (double)calls_made / (now() - begin),
            reached(shared->good), (size_t)NUMBERS, k.episodes, k.killed, k.stuck, k.audits, leaked(),
