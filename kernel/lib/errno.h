@@ -135,5 +135,6 @@
 
 /* Internal: never reach user space. */
 #define ERESTARTSYS 512 /* interrupted by a signal; restart if SA_RESTART or no handler, else EINTR */
+#define ERESTARTNOINTR 513 /* interrupted by a signal; restart in any case */
 #define ERESTARTNOHAND 514 /* restart only if no handler ran, else EINTR */
 #define ERESTART_RESTARTBLOCK 516 /* resume through restart_syscall(2), else EINTR */

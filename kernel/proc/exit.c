@@ -74,7 +74,7 @@ static bool orphan_children_locked(struct process *p, struct process *reaper)
         c->exit_signal = SIGCHLD; /* whoever takes orphans in does not know of other ways to be told, nor to wait */
         zombies |= c->state == PROCESS_ZOMBIE;
         if (c->pdeath_signal)
-            signal_send_process_locked(c, (int)c->pdeath_signal, NULL);
+            (void)signal_send_process_locked(c, (int)c->pdeath_signal, NULL);
     }
     return zombies;
 }

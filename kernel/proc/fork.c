@@ -166,27 +166,36 @@ static struct thread *thread_copy(const struct clone_args *a, const struct trapf
 }
 
 /* Into the tree, beside or below the running process. */
-static void adopt(struct process *p, const struct clone_args *a)
+static void adopt_locked(struct process *p, const struct clone_args *a)
 {
     struct process *me = current_process();
 
-    spin_lock(&process_lock);
     p->pgid = me->pgid;
     p->session = me->session;
     ref_get(&p->session->refs);
     p->parent = a->flags & CLONE_PARENT && me->parent ? me->parent : me;
     list_append(&p->parent->children, &p->sibling_link);
-    spin_unlock(&process_lock);
 }
 
-static void unadopt(struct process *p)
+/*
+ * From now on others see it. A signal for several processes (a group) is also for whom one of them is making. So a fork
+ * begins when all that has come is heeded, and if another has come meanwhile (signals_before: how many there were), it
+ * begins anew.
+ */
+static int join(struct process *p, struct thread *t, const struct clone_args *a, u32 signals_before)
 {
+    bool new_process = p != current_process();
+    int err;
+
     spin_lock(&process_lock);
-    list_remove(&p->sibling_link);
-    waitq_wake_all(&p->parent->child_wait); /* who began to wait for it waits for nobody now */
+    if (new_process && atomic_load(&current_process()->signals_to_many) != signals_before)
+        err = -ERESTARTNOINTR;
+    else
+        err = process_add_thread_locked(p, t, new_process);
+    if (!err && new_process)
+        adopt_locked(p, a);
     spin_unlock(&process_lock);
-    parts_put(p);
-    process_put(p);
+    return err;
 }
 
 /* Sleeps until the child has its own memory, or is gone, or this process is killed. */
@@ -201,10 +210,12 @@ s64 process_clone(const struct clone_args *a, const struct trapframe *frame)
 {
     bool new_process = !(a->flags & CLONE_THREAD);
     struct process *p = current_process();
+    u32 tid, signals_before = atomic_load(&p->signals_to_many); /* before it is looked for what is pending */
     struct thread *t;
     int err = check_flags(a);
-    u32 tid;
 
+    if (!err && new_process && signal_pending())
+        err = -ERESTARTNOINTR;
     if (err)
         return err;
     t = thread_copy(a, frame);
@@ -216,16 +227,16 @@ s64 process_clone(const struct clone_args *a, const struct trapframe *frame)
             thread_put(t);
             return -ENOMEM;
         }
-        adopt(p, a);
         process_get(p); /* ours, for vfork_wait */
     }
     t->process = p;
     process_get(p); /* the thread's */
     t->vm = p->vm;
-    err = process_add_thread(p, t, new_process);
+    err = join(p, t, a, signals_before);
     if (err) {
         if (new_process) {
-            unadopt(p);
+            parts_put(p);
+            process_put(p);
             process_put(p);
         }
         thread_put(t);

@@ -113,8 +113,10 @@ void process_start_init(void)
     t->process = p;
     process_get(p);
     init_process = p;
-    if (process_add_thread(p, t, true))
+    spin_lock(&process_lock);
+    if (process_add_thread_locked(p, t, true))
         panic("init does not become process 1");
+    spin_unlock(&process_lock);
     p->pgid = p->session->sid = p->pid;
     thread_start(t);
 }

@@ -108,14 +108,11 @@ static bool user_is_full_locked(const struct process *p)
 
 /* ---- joining and leaving ---- */
 
-int process_add_thread(struct process *p, struct thread *t, bool new_process)
+int process_add_thread_locked(struct process *p, struct thread *t, bool new_process)
 {
-    spin_lock(&process_lock);
     if (process_total + (thread_total > process_total ? thread_total - process_total : 0) >= process_limit ||
-        user_is_full_locked(p) || (!new_process && p->group_exiting)) {
-        spin_unlock(&process_lock);
+        user_is_full_locked(p) || (!new_process && p->group_exiting))
         return -EAGAIN;
-    }
     t->tid = number_alloc_locked();
     list_append(&thread_hash[t->tid % BUCKETS], &t->hash_link);
     list_append(&p->threads, &t->process_link);
@@ -132,7 +129,6 @@ int process_add_thread(struct process *p, struct thread *t, bool new_process)
         list_append(&all, &p->all_link);
         process_total++;
     }
-    spin_unlock(&process_lock);
     return 0;
 }
 

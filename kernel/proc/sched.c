@@ -1,6 +1,8 @@
 /*
  * The scheduler: a run queue for each CPU, the highest real-time priority first,
- * then round robin.
+ * then round robin. A thread that becomes runnable goes to an idle CPU, else where
+ * fewer wait (choose_cpu); an idle CPU takes from others' queues (steal); at the end
+ * of a slice a queue that is longer than another by two gives of itself (share).
  *
  * A thread in a queue is RUNNABLE and not on any CPU's stack: schedule() holds
  * its CPU's lock from before it queues the thread until the switch is done
@@ -22,6 +24,7 @@
 #define REALTIME_NS 950000000ul
 #define SHORTEST_SLICE_NS 1000000ul
 #define RR_SLICE_NS 100000000ul
+#define URGENT_TURNS 100u
 
 static struct thread boot_thread = {.comm = "boot", .state = THREAD_RUNNING, .preempt_count = 1};
 struct cpu cpus[MAX_CPUS] = {[0] = {.thread = &boot_thread}};
@@ -309,28 +312,54 @@ static struct cpu *least_urgent(const struct thread *t, u64 usable)
     return best;
 }
 
-/* Its last CPU if that is idle, else any idle one, else its last (or, if that is not allowed, the first allowed). A
- * real-time thread goes where it need not wait. */
-static struct cpu *choose_cpu(const struct thread *t)
+/* How many have their turn at c before t, by and by: who is more urgent than t has many. */
+static u32 wait_at(const struct cpu *c, const struct thread *t)
+{
+    return __atomic_load_n(&c->runnable, __ATOMIC_RELAXED) + (c->rank > t->rt_priority ? URGENT_TURNS : 0);
+}
+
+static struct cpu *shortest_wait(const struct thread *t, u64 usable)
+{
+    struct cpu *best = &cpus[__builtin_ctzl(usable)];
+
+    for (u64 rest = usable & (usable - 1); rest; rest &= rest - 1) {
+        struct cpu *c = &cpus[__builtin_ctzl(rest)];
+        if (wait_at(c, t) < wait_at(best, t))
+            best = c;
+    }
+    return best;
+}
+
+/* No CPU is idle. A real-time thread goes where it need not wait; else its last one, if it waits there about as long as anywhere. */
+static struct cpu *choose_busy_cpu(const struct thread *t, u64 usable)
+{
+    struct cpu *last = &cpus[t->cpu], *best = t->rt_priority ? least_urgent(t, usable) : NULL;
+
+    if (best)
+        return best;
+    best = shortest_wait(t, usable ? usable : atomic_load(&online_mask));
+    return (usable >> t->cpu & 1) && wait_at(last, t) < wait_at(best, t) + 2 ? last : best;
+}
+
+/* Its last CPU if that is idle, else any idle one, else its last if it need not wait there for long. */
+static inline struct cpu *choose_cpu(const struct thread *t)
 {
     u64 online = atomic_load(&online_mask), usable = t->cpus_allowed ? online & t->cpus_allowed : online;
     u64 idle = atomic_load(&idle_mask) & usable;
+    struct cpu *last = &cpus[t->cpu];
 
     if (idle >> t->cpu & 1)
-        return &cpus[t->cpu];
+        return last;
     if (idle)
         return &cpus[__builtin_ctzl(idle)];
-    if (t->rt_priority && (usable >> t->cpu & 1 ? cpus[t->cpu].rank >= t->rt_priority : true) && least_urgent(t, usable))
-        return least_urgent(t, usable);
-    if (usable >> t->cpu & 1)
-        return &cpus[t->cpu];
-    return &cpus[usable ? __builtin_ctzl(usable) : __builtin_ctzl(online)];
+    if ((usable >> t->cpu & 1) && (t->rt_priority ? last->rank < t->rt_priority : last->rank == 0 && last->runnable < 2))
+        return last;
+    return choose_busy_cpu(t, usable);
 }
 
-/* t, which is RUNNABLE, in no queue, and of CPU `from`, goes where it is best; from->lock is held, and dropped. */
-static void enqueue_and_unlock(struct cpu *from, struct thread *t)
+/* t, which is RUNNABLE, in no queue, and of CPU `from`, goes to c; from->lock is held, and dropped. */
+static inline void enqueue_at_and_unlock(struct cpu *c, struct cpu *from, struct thread *t)
 {
-    struct cpu *c = choose_cpu(t);
     bool now;
 
     t->cpu = c->id;
@@ -347,6 +376,12 @@ static void enqueue_and_unlock(struct cpu *from, struct thread *t)
     if (now || c->slice_end_ns == 0)
         kick(c); /* it reschedules, or starts its slice */
     spin_unlock(&c->lock);
+}
+
+/* Where it is best. */
+static void enqueue_and_unlock(struct cpu *from, struct thread *t)
+{
+    enqueue_at_and_unlock(choose_cpu(t), from, t);
 }
 
 /* The CPU that t is on, or was last, or is on its way to: locked. t stays that CPU's until the lock is dropped. */
@@ -450,6 +485,26 @@ void sched_ipi(void)
     spin_unlock(&c->lock);
 }
 
+/* Who would wait longest goes where it waits less. */
+static void share(struct cpu *c)
+{
+    struct cpu *to = c;
+    struct thread *t;
+
+    spin_lock(&c->lock);
+    if (c->runnable > 1) {
+        t = list_entry(c->run_queue.prev, struct thread, run_link);
+        to = choose_cpu(t);
+    }
+    if (to == c) {
+        spin_unlock(&c->lock);
+        return;
+    }
+    list_remove(&t->run_link);
+    c->runnable--;
+    enqueue_at_and_unlock(to, c, t);
+}
+
 void timer_interrupt(void)
 {
     struct cpu *c = arch_this_cpu();
@@ -457,6 +512,7 @@ void timer_interrupt(void)
     if (c->slice_end_ns && arch_time_ns() >= c->slice_end_ns) {
         c->slice_end_ns = 0;
         c->slice_over = c->need_resched = true;
+        share(c);
     }
     timers_run(c);
 }

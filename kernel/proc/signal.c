@@ -363,40 +363,46 @@ static int send_locked(struct process *p, struct thread *t, int signo, const str
     return err;
 }
 
-void signal_tell_parent(struct process *p, int code, int status)
+/* process_lock held. */
+static void tell_parent_locked(struct process *p, int code, int status)
 {
     struct siginfo info = {.signo = SIGCHLD, .code = code, .pid = (s32)p->pid, .uid = p->cred.uid, .status = status};
-    struct process *parent;
-    bool wanted = false;
+    bool resumed; /* not by SIGCHLD */
 
-    spin_lock(&process_lock); /* also for the parent's actions, which exec may replace */
-    parent = p->parent;
-    if (parent) {
-        process_get(parent);
-        wanted = !(signal_action_get(parent, SIGCHLD).flags & SA_NOCLDSTOP);
-    }
-    spin_unlock(&process_lock);
-    if (!parent)
+    if (!p->parent)
         return;
-    if (wanted)
-        signal_send_process(parent, SIGCHLD, &info);
-    waitq_wake_all(&parent->child_wait);
-    process_put(parent);
+    if (!(signal_action_get(p->parent, SIGCHLD).flags & SA_NOCLDSTOP))
+        (void)send_locked(p->parent, NULL, SIGCHLD, &info, &resumed);
+    waitq_wake_all(&p->parent->child_wait);
+}
+
+void signal_tell_parent(struct process *p, int code, int status)
+{
+    spin_lock(&process_lock);
+    tell_parent_locked(p, code, status);
+    spin_unlock(&process_lock);
 }
 
 /* -ESRCH: ignored, or nobody is there; -EAGAIN: no room. */
-static int send(struct process *p, struct thread *t, int signo, const struct siginfo *info)
+static int send_and_tell_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info)
 {
     bool resumed;
+    int err = send_locked(p, t, signo, info, &resumed);
+
+    if (resumed)
+        tell_parent_locked(p, CLD_CONTINUED, SIGCONT);
+    return err;
+}
+
+static int send(struct process *p, struct thread *t, int signo, const struct siginfo *info)
+{
     int err;
 
     if (!p)
         return -ESRCH; /* a thread of the kernel's own */
     spin_lock(&process_lock);
-    err = send_locked(p, t, signo, info, &resumed);
+    err = send_and_tell_locked(p, t, signo, info);
     spin_unlock(&process_lock);
-    if (resumed)
-        signal_tell_parent(p, CLD_CONTINUED, SIGCONT);
     return err;
 }
 
@@ -449,13 +455,19 @@ struct pgrp_send {
     const struct siginfo *info;
 };
 
-void signal_send_process_locked(struct process *p, int signo, const struct siginfo *info)
+int signal_send_process_locked(struct process *p, int signo, const struct siginfo *info)
 {
-    bool resumed;
+    int err = send_and_tell_locked(p, NULL, signo, info);
 
-    (void)send_locked(p, NULL, signo, info, &resumed);
-    if (resumed && p->parent)
-        waitq_wake_all(&p->parent->child_wait);
+    return err == -ESRCH ? 0 : err;
+}
+
+int signal_send_member_locked(struct process *p, int signo, const struct siginfo *info)
+{
+    int err = signal_send_process_locked(p, signo, info);
+
+    atomic_fetch_add(&p->signals_to_many, 1); /* who sees that sees it pending, too */
+    return err;
 }
 
 static void send_member(struct process *p, void *arg)
@@ -463,7 +475,7 @@ static void send_member(struct process *p, void *arg)
     struct pgrp_send *s = arg;
 
     if (p->pgid == s->pgid)
-        signal_send_process_locked(p, s->signo, s->info);
+        (void)signal_send_member_locked(p, s->signo, s->info); /* no room: it has one of them */
 }
 
 void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info)

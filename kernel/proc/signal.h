@@ -124,7 +124,9 @@ int signal_send_thread(struct thread *t, int signo, const struct siginfo *info);
 bool signal_send_timer(struct process *p, struct thread *t, const struct siginfo *info);
 /* Takes it back, if it has not been delivered: there is never more than one of a timer. */
 void signal_recall_timer(struct process *p, struct thread *t, int signo, s32 timer_id);
-void signal_send_process_locked(struct process *p, int signo, const struct siginfo *info); /* process_lock held; errors are nobody's */
+int signal_send_process_locked(struct process *p, int signo, const struct siginfo *info); /* process_lock held */
+/* Together with others, who are sent it before process_lock is dropped: children that are being made get it, too (fork.c). */
+int signal_send_member_locked(struct process *p, int signo, const struct siginfo *info);
 void signal_send_pgrp(u32 pgid, int signo, const struct siginfo *info); /* every member; takes process_lock */
 /* A fault of the running thread: cannot be blocked or ignored (then it kills). */
 void signal_fault(int signo, int code, vaddr_t addr);

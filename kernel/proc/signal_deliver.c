@@ -67,7 +67,7 @@ static void restart_for_handler(struct trapframe *tf, const struct signal_action
 
     if (!tf_in_syscall(tf))
         return;
-    if (result == -ERESTARTSYS && (action->flags & SA_RESTART))
+    if (result == -ERESTARTNOINTR || (result == -ERESTARTSYS && (action->flags & SA_RESTART)))
         tf_restart_syscall(tf);
     else if (result == -ERESTARTSYS || result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK)
         tf_set_result(tf, (u64)-EINTR);
@@ -80,7 +80,7 @@ static void restart_without_handler(struct trapframe *tf)
 
     if (!tf_in_syscall(tf))
         return;
-    if (result == -ERESTARTSYS || result == -ERESTARTNOHAND)
+    if (result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND)
         tf_restart_syscall(tf);
     else if (result == -ERESTART_RESTARTBLOCK)
         tf_restart_syscall_block(tf);

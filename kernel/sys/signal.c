@@ -34,19 +34,37 @@ static s64 kill_one(struct process *p, int signo)
     return signo && p->state == PROCESS_ALIVE ? signal_send_process(p, signo, &info) : 0;
 }
 
-/* Everybody that fits: -1 all but init and oneself, else a group. */
+struct many {
+    s32 target; /* -1: all but init and oneself, else a group */
+    struct siginfo info;
+    s64 result;
+};
+
+/* process_lock held. */
+static void kill_if_meant(struct process *p, void *arg)
+{
+    struct many *m = arg;
+    s64 one;
+
+    if (m->target == -1 ? p == init_process || p == current_process() : p->pgid != (u32)-m->target)
+        return;
+    if (!cred_may_kill(p, m->info.signo))
+        one = -EPERM;
+    else
+        one = m->info.signo && p->state == PROCESS_ALIVE ? signal_send_member_locked(p, m->info.signo, &m->info) : 0;
+    if (one == 0 || m->result == -ESRCH)
+        m->result = one;
+}
+
+/* All of them at one moment: nobody gets away by being forked meanwhile. */
 static s64 kill_many(s32 target, int signo)
 {
-    s64 result = -ESRCH;
-    struct process *p;
+    struct many m = {target, user_info(signo, SI_USER), -ESRCH};
 
-    for (u32 next = 1; (p = process_next(next)); next = p->pid + 1, process_put(p)) {
-        bool fits = target == -1 ? p != init_process && p != current_process() : p->pgid == (u32)-target;
-        s64 one = fits ? kill_one(p, signo) : 1;
-        if (one == 0 || (one < 0 && result == -ESRCH))
-            result = one;
-    }
-    return result;
+    spin_lock(&process_lock);
+    process_for_each_locked(kill_if_meant, &m);
+    spin_unlock(&process_lock);
+    return m.result;
 }
 
 SYSCALL(kill)

@@ -1,6 +1,7 @@
 /* Many forks: nothing is lost, limits are errors. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -186,6 +187,61 @@ static void siblings_do_not_choose(void)
     signal(SIGUSR1, SIG_DFL);
 }
 
+static volatile int *over; /* shared */
+
+/* One process after another: each makes the next, and ends. */
+static void __attribute__((noreturn)) relay(void)
+{
+    while (!*over)
+        if (fork() > 0)
+            _exit(0);
+    _exit(0);
+}
+
+static void __attribute__((noreturn)) relays(int n)
+{
+    setpgid(0, 0);
+    for (int i = 0; i < n; i++)
+        if (fork() == 0)
+            relay();
+    for (;;)
+        pause();
+}
+
+/* A signal for a group is for all of it: also for whom a member is just making. */
+static void groups_end_whole(int rounds)
+{
+    int survived = 0, alive[2];
+    char c;
+
+    over = mmap(NULL, sizeof *over, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (int i = 0; i < rounds; i++) {
+        struct pollfd p = {.events = POLLIN};
+        pid_t group;
+
+        if (pipe(alive))
+            break;
+        group = fork();
+        if (group == 0)
+            relays(6);
+        setpgid(group, group);
+        close(alive[1]);
+        usleep(2000 + i % 16 * 100);
+        kill(-group, SIGKILL);
+        p.fd = alive[0];
+        survived += poll(&p, 1, 3000) != 1 || read(alive[0], &c, 1) != 0; /* the end, when nobody has the other one any more */
+        *over = survived > 0;
+        close(alive[0]);
+        while (wait(NULL) > 0)
+            ;
+        if (survived)
+            break;
+    }
+    ok(survived == 0, "%d groups that multiply end by one signal", rounds);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
 int main(void)
 {
     sequence(300);
@@ -197,5 +253,6 @@ int main(void)
     stopped();
     orphans_without_a_signal();
     siblings_do_not_choose();
+    groups_end_whole(200);
     return done();
 }

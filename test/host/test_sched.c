@@ -421,6 +421,75 @@ static void test_a_dead_thread_is_dropped_once(void **state)
     assert_null(put);
 }
 
+static struct thread busy[CPUS], waiting[6];
+
+/* Every CPU runs something; CPU c has n waiting threads. */
+static void load(u32 c, u32 n)
+{
+    for (u32 i = 0; i < CPUS; i++)
+        runs(&busy[i], i);
+    for (u32 i = 0; i < n; i++) {
+        new_thread(&waiting[i], c, THREAD_RUNNABLE);
+        queue_locked(&cpus[c], &waiting[i], false);
+    }
+}
+
+static void test_a_wake_where_fewer_wait(void **state)
+{
+    for (u32 n = 0; n < 4; n++) {
+        start(state);
+        load(1, n);
+        new_thread(&one, 1, THREAD_SLEEPING);
+        watch(&one);
+        thread_wake(&one);
+        assert_int_equal(queue_of(&one), n < 2 ? 1 : 0);
+
+        start(state);
+        load(1, n);
+        new_thread(&one, 1, THREAD_SLEEPING);
+        one.cpus_allowed = 1 << 1;
+        thread_wake(&one);
+        assert_int_equal(queue_of(&one), 1);
+    }
+}
+
+static void test_a_wake_where_nobody_is_more_urgent(void **state)
+{
+    (void)state;
+    load(0, 0);
+    cpus[0].rank = cpus[1].rank = 5;
+    new_thread(&one, 0, THREAD_SLEEPING);
+    thread_wake(&one);
+    assert_int_equal(queue_of(&one), 2);
+    new_thread(&two, 1, THREAD_SLEEPING);
+    two.rt_priority = 6; /* more urgent itself: it does not wait */
+    thread_wake(&two);
+    assert_int_equal(queue_of(&two), 1);
+    assert_true(cpus[1].need_resched);
+}
+
+/* The last of a long queue, at the end of a slice. */
+static void test_a_long_queue_is_shared(void **state)
+{
+    for (u32 n = 1; n < 4; n++) {
+        start(state);
+        load(0, n);
+        watch(&waiting[n - 1]);
+        cpus[0].slice_end_ns = now_ns = 50;
+        timer_interrupt();
+        assert_int_equal(queue_of(&waiting[n - 1]), n < 2 ? 0 : 1);
+        assert_int_equal(kicked, n < 2 ? 0 : 1 << 1);
+        assert_int_equal(queue_of(&waiting[0]), 0);
+        assert_true(cpus[0].need_resched);
+    }
+    start(state);
+    load(0, 3);
+    waiting[2].cpus_allowed = 1;
+    cpus[0].slice_end_ns = now_ns;
+    timer_interrupt();
+    assert_int_equal(queue_of(&waiting[2]), 0);
+}
+
 /* It slept, is off its CPU, and before that CPU does anything more it is woken elsewhere, ends, and is dropped. */
 static void end_elsewhere(void)
 {
@@ -448,6 +517,9 @@ int main(void)
         cmocka_unit_test_setup(test_what_is_on_its_way, start),
         cmocka_unit_test_setup(test_the_order_of_a_queue, start),
         cmocka_unit_test_setup(test_the_others_get_a_part, start),
+        cmocka_unit_test_setup(test_a_wake_where_fewer_wait, start),
+        cmocka_unit_test_setup(test_a_wake_where_nobody_is_more_urgent, start),
+        cmocka_unit_test_setup(test_a_long_queue_is_shared, start),
         cmocka_unit_test_setup(test_a_dead_thread_is_dropped_once, start),
         cmocka_unit_test_setup(test_who_has_left_is_somebody_elses, start),
     };

@@ -2,6 +2,7 @@
 #pragma once
 #define _GNU_SOURCE
 #pragma GCC optimize("O2")
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
