@@ -51,6 +51,16 @@ void posix_timer_delivered(struct siginfo *info)
 
 /* ---- the test ---- */
 
+static int add(struct process *p, struct thread *t, bool new_process)
+{
+    int err;
+
+    spin_lock(&process_lock);
+    err = process_add_thread_locked(p, t, new_process);
+    spin_unlock(&process_lock);
+    return err;
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -67,7 +77,7 @@ static int start(void **state)
     memset(&late, 0, sizeof late);
     late.process = &my_process;
     signal_queue_init(&late.pending);
-    assert_int_equal(process_add_thread(&my_process, &first, true), 0);
+    assert_int_equal(add(&my_process, &first, true), 0);
     assert_int_equal(my_process.pid, 1);
     return 0;
 }
@@ -75,7 +85,7 @@ static int start(void **state)
 static void test_a_thread_more(void **state)
 {
     (void)state;
-    assert_int_equal(process_add_thread(&my_process, &late, false), 0);
+    assert_int_equal(add(&my_process, &late, false), 0);
     assert_int_equal(late.tid, 2);
     assert_false(late.need_signal);
 }
@@ -85,7 +95,7 @@ static void test_a_thread_more_for_exec(void **state)
 {
     (void)state;
     my_process.execing = &first;
-    assert_int_equal(process_add_thread(&my_process, &late, false), 0);
+    assert_int_equal(add(&my_process, &late, false), 0);
     assert_true(late.need_signal);
 }
 
@@ -93,7 +103,7 @@ static void test_a_thread_more_when_stopped(void **state)
 {
     (void)state;
     my_process.stopped = true;
-    assert_int_equal(process_add_thread(&my_process, &late, false), 0);
+    assert_int_equal(add(&my_process, &late, false), 0);
     assert_true(late.need_signal);
 }
 
@@ -101,7 +111,7 @@ static void test_no_thread_more_at_the_end(void **state)
 {
     (void)state;
     my_process.group_exiting = true;
-    assert_int_equal(process_add_thread(&my_process, &late, false), -EAGAIN);
+    assert_int_equal(add(&my_process, &late, false), -EAGAIN);
     assert_null(late.process_link.next); /* in no list */
 }
 
