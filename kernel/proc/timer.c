@@ -69,20 +69,20 @@ static bool is_running(const struct timer *t)
 
 bool timer_cancel(struct timer *t)
 {
-    bool was_armed = false, running = true;
+    bool was_armed = false, under_way = true;
     struct cpu *c;
 
-    while (running && (c = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE))) {
-        running = is_running(t); /* before the list: a callback that has returned by now may have armed it */
+    while (under_way && (c = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE))) {
+        under_way = is_running(t); /* before the list: a callback that has returned by now may have armed it */
         spin_lock(&c->timer_lock);
         if (t->cpu == c && t->armed) {
             list_remove(&t->link);
             t->armed = false;
             was_armed = true;
         }
-        running |= c->timer_running == t || t->cpu != c; /* after it: one begins with the lock of the CPU that it is armed on */
+        under_way |= c->timer_running == t || t->cpu != c; /* after it: one begins with the lock of the CPU that it is armed on */
         spin_unlock(&c->timer_lock);
-        if (running)
+        if (under_way)
             arch_cpu_relax(); /* its callback, in an interrupt of another CPU, is short */
     }
     return was_armed;
