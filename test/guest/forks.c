@@ -253,6 +253,6 @@ int main(void)
     stopped();
     orphans_without_a_signal();
     siblings_do_not_choose();
-    groups_end_whole(200);
+    groups_end_whole(40);
     return done();
 }
