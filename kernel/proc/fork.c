@@ -96,16 +96,15 @@ void process_init_fields(struct process *p)
     p->start_ns = arch_time_ns();
 }
 
-/* Another thread may just be changing them. */
 static void cred_copy(struct process *p, struct process *from)
 {
-    bool alone = from->thread_count == 1;
-
-    if (!alone)
-        spin_lock(&from->cred_lock);
+    if (from->thread_count == 1) {
+        p->cred = from->cred;
+        return;
+    }
+    spin_lock(&from->cred_lock); /* another thread may just be changing them */
     p->cred = from->cred;
-    if (!alone)
-        spin_unlock(&from->cred_lock);
+    spin_unlock(&from->cred_lock);
 }
 
 static struct process *process_copy(struct process *from, const struct clone_args *a)
