@@ -91,10 +91,12 @@ static int zero_mmap(struct file *f, u64 offset, u64 len, bool shared, struct vm
     return 0;
 }
 
-static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = no_seek, .poll = always};
+/* No poll: they are always ready, and so not watched, as on Linux. What is mapped is not watched by anybody: its file may go with
+ * a lock of a directory or a file held. */
+static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = no_seek};
 static const struct file_ops zero_ops = {
-    .read = zero_read, .write = null_write, .seek = no_seek, .poll = always, .mmap = zero_mmap};
-static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = no_seek, .poll = always};
+    .read = zero_read, .write = null_write, .seek = no_seek, .mmap = zero_mmap};
+static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = no_seek};
 static const struct file_ops random_ops = {.read = random_read, .write = random_write, .seek = no_seek, .poll = always};
 
 void memdev_init(void)

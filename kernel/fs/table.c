@@ -97,7 +97,7 @@ struct file_table *file_table_create_blank(void)
     return t;
 }
 
-void file_table_fill(struct file_table *t, struct file_table *from)
+static inline void fill(struct file_table *t, struct file_table *from)
 {
     spin_lock(&from->lock);
     t->array = from->array;
@@ -110,8 +110,13 @@ struct file_table *file_table_copy(struct file_table *from)
     struct file_table *t = file_table_create_blank();
 
     if (t)
-        file_table_fill(t, from);
+        fill(t, from);
     return t;
+}
+
+void file_table_fill(struct file_table *blank, struct file_table *from)
+{
+    fill(blank, from);
 }
 
 void file_table_get(struct file_table *t)

@@ -96,6 +96,17 @@ void process_init_fields(struct process *p)
     p->start_ns = arch_time_ns();
 }
 
+static void cred_copy(struct process *p, struct process *from)
+{
+    if (from->thread_count == 1) {
+        p->cred = from->cred;
+        return;
+    }
+    spin_lock(&from->cred_lock); /* another thread may just be changing them */
+    p->cred = from->cred;
+    spin_unlock(&from->cred_lock);
+}
+
 static struct process *process_copy(struct process *from, const struct clone_args *a)
 {
     struct process *p = kmem_zalloc(sizeof *p);
@@ -103,9 +114,7 @@ static struct process *process_copy(struct process *from, const struct clone_arg
     if (!p)
         return NULL;
     process_init_fields(p);
-    spin_lock(&from->cred_lock); /* another thread may just be changing them */
-    p->cred = from->cred;
-    spin_unlock(&from->cred_lock);
+    cred_copy(p, from);
     memcpy(p->rlimit, from->rlimit, sizeof p->rlimit);
     memcpy(p->comm, from->comm, sizeof p->comm);
     p->exit_signal = a->flags & CLONE_PARENT ? from->exit_signal : a->exit_signal; /* the parent is not the caller's to signal */

@@ -203,8 +203,8 @@ void mutex_unlock(struct mutex *m) NO_THREAD_SAFETY_ANALYSIS
 {
     DEBUG_ASSERT(m->owner == current);
     mutex_rank_pop();
-    atomic_store_explicit(&m->owner, NULL, memory_order_seq_cst);
-    if (__atomic_load_n(&m->waitq.waiters.next, __ATOMIC_SEQ_CST) != &m->waitq.waiters) /* after the store, by what the language says, too */
+    (void)atomic_exchange_explicit(&m->owner, NULL, memory_order_seq_cst); /* not a store, which the look could come before */
+    if (!list_empty(&m->waitq.waiters))
         waitq_wake_one(&m->waitq);
 }
 

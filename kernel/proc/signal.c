@@ -35,7 +35,7 @@ struct signal_actions *signal_actions_create(void)
     return a;
 }
 
-void signal_actions_fill(struct signal_actions *copy, struct signal_actions *a)
+static inline void fill(struct signal_actions *copy, struct signal_actions *a)
 {
     spin_lock(&a->lock);
     copy->set = a->set;
@@ -49,8 +49,13 @@ struct signal_actions *signal_actions_copy(struct signal_actions *a)
     struct signal_actions *copy = signal_actions_create();
 
     if (copy)
-        signal_actions_fill(copy, a);
+        fill(copy, a);
     return copy;
+}
+
+void signal_actions_fill(struct signal_actions *fresh, struct signal_actions *from)
+{
+    fill(fresh, from);
 }
 
 struct signal_action signal_action_get_locked(const struct signal_actions *a, int signo)

@@ -158,6 +158,12 @@ static void levels_and_edges(void)
     ok(epoll_wait(ep, got, 0, 0) == -1 && errno == EINVAL && epoll_wait(a[0], got, 1, 0) == -1 && errno == EINVAL &&
            epoll_ctl(ep, 9, a[0], got) == -1 && errno == EINVAL && add(ep, ep, EPOLLIN, 0) == -1 && errno == EINVAL,
        "EINVAL");
+    for (const char *const *name = (const char *const[]){"/dev/null", "/dev/zero", "/dev/full", NULL}; *name; name++) {
+        int always = open(*name, O_RDWR);
+
+        ok(add(ep, always, EPOLLIN, 0) == -1 && errno == EPERM, "%s is always ready, and is not watched", *name);
+        close(always);
+    }
     close(a[0]);
     close(ep);
 }

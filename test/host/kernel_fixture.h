@@ -23,14 +23,14 @@
 
 #define UNUSED __attribute__((unused))
 
-static struct thread first, *running = &first; /* who does what is done */
+static struct thread first, *on_cpu = &first; /* who does what is done */
 static struct process my_process;
 static void (*between)(void); /* once, when the lock `between_at` is given back (NULL: any) */
 static UNUSED const void *between_at;
 
 struct thread *arch_current(void)
 {
-    return running;
+    return on_cpu;
 }
 
 static UNUSED void other_cpu(const void *lock)
@@ -83,7 +83,7 @@ void mutex_lock(struct mutex *m)
     if (m->owner && instead_of_waiting)
         longjmp(*instead_of_waiting, 1);
     assert_null(m->owner);
-    m->owner = running;
+    m->owner = on_cpu;
 }
 
 void mutex_lock_nested(struct mutex *m)
@@ -113,7 +113,7 @@ void waitq_init(struct waitq *q)
 
 void waiter_add(struct waitq *q, struct waiter *w, unsigned kind)
 {
-    *w = (struct waiter){.q = q, .thread = running, .kind = kind};
+    *w = (struct waiter){.q = q, .thread = on_cpu, .kind = kind};
     list_append(&q->waiters, &w->link);
 }
 
@@ -173,7 +173,7 @@ static UNUSED void fixture_start(void)
     memset(&my_process, 0, sizeof my_process);
     first.process = &my_process;
     list_init(&first.process_link);
-    running = &first;
+    on_cpu = &first;
     between = NULL;
     between_at = NULL;
     instead_of_waiting = NULL;

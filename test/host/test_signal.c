@@ -179,16 +179,16 @@ static void test_two_that_wait(void **state)
     (void)state;
     first.sigmask = two.sigmask = both;
     assert_int_equal(signal_take(both, true, &info), 0);
-    running = &two;
+    on_cpu = &two;
     assert_int_equal(signal_take(both, true, &info), 0);
     send_it(SIGUSR1);
     send_it(SIGUSR2);
     assert_int_equal(woken, 1);
-    running = &first;
+    on_cpu = &first;
     assert_int_equal(signal_take(both, false, &info), SIGUSR1);
     signal_wait_end();
     assert_int_equal(woken, 3);
-    running = &two;
+    on_cpu = &two;
     assert_int_equal(signal_take(both, false, &info), SIGUSR2);
     signal_wait_end();
 }
