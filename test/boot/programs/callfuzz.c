@@ -184,7 +184,7 @@ static int is_worker(pid_t pid)
     return 0;
 }
 
-/* What episodes have left behind in groups of its own has become the keeper's (it takes orphans in): ends. */
+/* What episodes have left behind in groups of their own has become the keeper's (it takes orphans in): ends. */
 static void end_strays(void)
 {
     DIR *d = opendir("/proc");
