@@ -121,8 +121,11 @@ int fd_install_at(int fd, struct file *f, bool cloexec); /* dup3's: closes what 
 int fd_close(int fd);
 int fd_get_cloexec(int fd);
 int fd_set_cloexec(int fd, bool on);
-/* For /proc/PID/fd: the first open number >= from, with a reference to its file; -1 at the end. */
+/* The first open number >= from, with a reference to its file; -1 at the end. Of the running process: who drops the last
+ * reference to another's file closes it, with whatever locks he holds. */
 int file_table_next(struct file_table *t, int from, struct file **out);
+/* The same for /proc, without a reference: fn is called with the table's lock, which keeps the file. */
+int file_table_look(struct file_table *t, int from, void (*fn)(struct file *f, void *arg), void *arg);
 
 /* ---- where paths start ---- */
 struct fs_context {
@@ -150,8 +153,8 @@ ssize_t pipe_wait_room(struct file *f, bool wait) __must_check;
  * until pipe_consume has said how many of them are taken. */
 ssize_t pipe_peek(struct file *f, void *buf, size_t n, bool wait) __must_check;
 void pipe_consume(struct file *f, size_t n);
-/* A dentry for a pipe that has none, for /proc/PID/fd: opening it opens the pipe. */
-int pipe_dentry(struct file *f, struct dentry **out) __must_check;
+/* A dentry for a pipe's vnode, which has none, for /proc/PID/fd: opening it opens the pipe. */
+int pipe_dentry(struct vnode *v, struct dentry **out) __must_check;
 void pipe_drop_fifo(struct vnode *v); /* the FIFO itself goes */
 int pipe_open_fifo(struct file *f); /* from file_open of an S_IFIFO vnode */
 void fs_vm_hooks_init(void); /* vm_tag_ops: a mapping's tag is its struct file */

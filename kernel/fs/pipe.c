@@ -437,9 +437,9 @@ static struct pipe *fifo_pipe(struct vnode *v)
     return p;
 }
 
-int pipe_dentry(struct file *f, struct dentry **out)
+int pipe_dentry(struct vnode *v, struct dentry **out)
 {
-    *out = dentry_create(NULL, "pipe", 4, f->vnode);
+    *out = dentry_create(NULL, "pipe", 4, v);
     return *out ? 0 : -ENOMEM;
 }
 

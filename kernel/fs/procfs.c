@@ -338,19 +338,14 @@ static void list_tasks(struct listing *l, struct process *p)
 
 static void list_fds(struct listing *l, const struct proc_node *dir)
 {
-    struct file_table *files = *l->pos - 2 < INT32_MAX ? process_files_get(dir->process) : NULL;
-    struct file *f;
-    int fd;
     bool room = true;
+    int fd;
 
-    if (!files)
-        return;
-    while (room && (fd = file_table_next(files, (int)(*l->pos - 2), &f)) >= 0) {
+    while (room && *l->pos - 2 < INT32_MAX && (fd = proc_fd_next(dir->process, (int)(*l->pos - 2))) >= 0) {
         struct proc_node n = {dir->kind == PROC_FD_DIR ? PROC_FD : PROC_FDINFO, NULL, dir->process, dir->thread, fd};
-        file_put(f);
+
         room = list_number(l, (u32)fd, &n, (u64)fd + 3);
     }
-    file_table_put(files);
 }
 
 static int proc_iterate(struct file *f, u64 *pos, emit_fn *emit, void *arg)

@@ -79,6 +79,7 @@ ssize_t proc_root_link(struct process *p, char *buf, size_t n);
 int proc_exe_follow(struct process *p, struct dentry **out), proc_cwd_follow(struct process *p, struct dentry **out);
 int proc_root_follow(struct process *p, struct dentry **out);
 bool proc_fd_exists(struct process *p, int fd);
+int proc_fd_next(struct process *p, int from); /* the first open number >= from; -1: none */
 int proc_fd_follow(struct process *p, int fd, struct dentry **out);
 ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n);
 int proc_fd_show(struct text *t, struct process *p, int fd); /* fdinfo */

@@ -78,70 +78,113 @@ u32 proc_umask(struct process *p)
     return umask;
 }
 
-/* ---- descriptors ---- */
+/* ---- descriptors ----
+ *
+ * The process may close a file, or end, at any time: no reference to the file or the
+ * table is taken, as the last one would close what is another's, with the locks of a read of /proc.
+ */
 
-/* The file of descriptor fd, with a reference, or NULL. */
-static struct file *file_of(struct process *p, int fd)
+/* What there is to know of an open file; references to the dentry and the vnode, each may be NULL. */
+struct fd_look {
+    struct dentry *dentry;
+    struct vnode *vnode;
+    const char *anon;
+    u64 pos;
+    u32 flags;
+};
+
+static void look(struct file *f, void *out)
 {
-    struct file_table *files = process_files_get(p);
-    struct file *f = NULL;
+    struct fd_look *l = out;
 
-    if (!files)
-        return NULL;
-    if (file_table_next(files, fd, &f) != fd && f) {
-        file_put(f);
-        f = NULL;
-    }
-    file_table_put(files);
-    return f;
+    *l = (struct fd_look){f->dentry, f->vnode, anon_name(f), f->stream ? 0 : READ_ONCE(f->pos), f->flags};
+    if (l->dentry)
+        dentry_get(l->dentry);
+    if (l->vnode)
+        vnode_get(l->vnode);
+}
+
+static void look_end(const struct fd_look *l)
+{
+    if (l->dentry)
+        dentry_put(l->dentry);
+    if (l->vnode)
+        vnode_put(l->vnode);
+}
+
+static void nothing(struct file *f, void *arg)
+{
+    (void)f, (void)arg;
+}
+
+static int next_fd(struct process *p, int from, void (*fn)(struct file *f, void *arg), void *arg)
+{
+    int fd = -1;
+
+    spin_lock(&process_lock); /* keeps the table */
+    if (p->files)
+        fd = file_table_look(p->files, from, fn, arg);
+    spin_unlock(&process_lock);
+    return fd;
+}
+
+int proc_fd_next(struct process *p, int from)
+{
+    return next_fd(p, from, nothing, NULL);
 }
 
 bool proc_fd_exists(struct process *p, int fd)
 {
-    struct file *f = file_of(p, fd);
+    return proc_fd_next(p, fd) == fd;
+}
 
-    if (f)
-        file_put(f);
-    return f;
+/* False: there is no such descriptor. True: look_end follows. */
+static bool look_at(struct process *p, int fd, struct fd_look *l)
+{
+    int found = next_fd(p, fd, look, l);
+
+    if (found >= 0 && found != fd)
+        look_end(l);
+    return found == fd;
 }
 
 int proc_fd_follow(struct process *p, int fd, struct dentry **out)
 {
-    struct file *f = file_of(p, fd);
-    int err = f ? 0 : -ENOENT;
+    struct fd_look l;
+    int err = 0;
 
-    if (f && f->dentry)
-        dentry_get(*out = f->dentry);
-    else if (f)
-        err = anon_name(f) ? -ENXIO : pipe_dentry(f, out);
-    if (f)
-        file_put(f);
+    if (!look_at(p, fd, &l))
+        return -ENOENT;
+    if (l.dentry)
+        dentry_get(*out = l.dentry);
+    else
+        err = l.anon ? -ENXIO : pipe_dentry(l.vnode, out);
+    look_end(&l);
     return err;
 }
 
 ssize_t proc_fd_link(struct process *p, int fd, char *buf, size_t n)
 {
-    struct file *f = file_of(p, fd);
+    struct fd_look l;
     ssize_t len;
 
-    if (!f)
+    if (!look_at(p, fd, &l))
         return -ENOENT;
-    if (f->dentry)
-        len = dentry_path(f->dentry, root_dentry, buf, n);
+    if (l.dentry)
+        len = dentry_path(l.dentry, root_dentry, buf, n);
     else
-        len = anon_name(f) ? snprintf(buf, n, "%s", anon_name(f)) : snprintf(buf, n, "pipe:[%lu]", f->vnode->ino);
-    file_put(f);
+        len = l.anon ? snprintf(buf, n, "%s", l.anon) : snprintf(buf, n, "pipe:[%lu]", l.vnode->ino);
+    look_end(&l);
     return MIN(len, (ssize_t)n);
 }
 
 int proc_fd_show(struct text *t, struct process *p, int fd)
 {
-    struct file *f = file_of(p, fd);
+    struct fd_look l;
 
-    if (!f)
+    if (!look_at(p, fd, &l))
         return -ENOENT;
-    text_add(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t0\nino:\t%lu\n", f->stream ? 0 : READ_ONCE(f->pos), f->flags,
-             f->vnode ? f->vnode->ino : 0);
-    file_put(f);
+    text_add(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t0\nino:\t%lu\n", l.pos, l.flags, l.vnode ? l.vnode->ino : 0);
+    look_end(&l);
     return 0;
 }

@@ -356,16 +356,26 @@ void file_table_close_on_exec(struct file_table *t)
             oom_kill_current("closing files for a new program");
 }
 
-int file_table_next(struct file_table *t, int from, struct file **out)
+int file_table_look(struct file_table *t, int from, void (*fn)(struct file *f, void *arg), void *arg)
 {
     int found = -1;
 
     spin_lock(&t->lock);
     for (u32 fd = (u32)from; fd < t->array->size && found < 0; fd++)
         if (t->array->file[fd]) {
-            file_get(*out = t->array->file[fd]);
+            fn(t->array->file[fd], arg);
             found = (int)fd;
         }
     spin_unlock(&t->lock);
     return found;
+}
+
+static void take(struct file *f, void *out)
+{
+    file_get(*(struct file **)out = f);
+}
+
+int file_table_next(struct file_table *t, int from, struct file **out)
+{
+    return file_table_look(t, from, take, out);
 }

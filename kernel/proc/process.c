@@ -241,18 +241,6 @@ struct vmspace *process_vm_get(struct process *p)
     return vm;
 }
 
-struct file_table *process_files_get(struct process *p)
-{
-    struct file_table *files;
-
-    spin_lock(&process_lock);
-    files = p->files;
-    if (files)
-        file_table_get(files);
-    spin_unlock(&process_lock);
-    return files;
-}
-
 void process_usage(struct process *p, bool children, struct rusage_ns *out)
 {
     struct thread *t;

@@ -60,7 +60,7 @@ struct process {
     struct thread *leader;
     enum process_state state;   /* process_lock */
     struct vmspace *vm;         /* changed by exec and exit under process_lock; process_vm_get() for others */
-    struct file_table *files;   /* the same: process_files_get() */
+    struct file_table *files;   /* the same; others look with process_lock held */
     struct fs_context *fs;
     const struct personality *personality; /* changed by exec; the process's own threads read it */
     struct file *exe;           /* the running program, for /proc/PID/exe; process_lock */
@@ -118,7 +118,6 @@ struct thread *thread_find(u32 tid);          /* with a reference, or NULL */
 /* For /proc: the process with the smallest pid >= pid, with a reference; NULL at the end. */
 struct process *process_next(u32 pid);
 struct vmspace *process_vm_get(struct process *p);     /* with a reference; NULL after exit and for kernel threads */
-struct file_table *process_files_get(struct process *p); /* with a reference (file_table_put); NULL after exit */
 u32 process_count(void), thread_count_all(void);
 /* For fork.c and exit.c: joining (numbers; -EAGAIN at a limit) and leaving the tables. process_lock. */
 int process_add_thread_locked(struct process *p, struct thread *t, bool new_process) __must_check;

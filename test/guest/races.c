@@ -345,6 +345,51 @@ static int closing(void)
     return 0;
 }
 
+/* ---- /proc/PID/fd of who ends ---- */
+
+static void opens_and_ends(void)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    int fds[2], ep = epoll_create1(0), pt = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+
+    (void)!pipe(fds);
+    epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &e);
+    epoll_ctl(ep, EPOLL_CTL_ADD, pt, &e);
+    usleep(300);
+    _exit(0);
+}
+
+static void descriptors_of_who_ends(void)
+{
+    double end = seconds() + 1.5;
+    unsigned seen = 0;
+
+    while (seconds() < end) {
+        char name[64], info[64];
+        pid_t pid = fork();
+        int status = 0;
+
+        if (pid == 0)
+            opens_and_ends();
+        sprintf(name, "/proc/%d/fd", pid);
+        sprintf(info, "/proc/%d/fdinfo/3", pid);
+        while (waitpid(pid, &status, WNOHANG) == 0) {
+            DIR *d = opendir(name);
+            int fd = open(info, O_RDONLY);
+            char text[128];
+
+            while (d && readdir(d))
+                seen++;
+            if (d)
+                closedir(d);
+            if (fd >= 0)
+                seen += read(fd, text, sizeof text) > 0;
+            close(fd);
+        }
+    }
+    ok(seen > 0, "the descriptors of processes that end are looked at");
+}
+
 /* ---- access(2) lends the real ids to one thread ---- */
 
 static void *asks(void *arg)
@@ -420,6 +465,7 @@ int main(void)
     fifo();
     listing();
     link_counts();
+    descriptors_of_who_ends();
     ok(in_child(closing) == 0, "closed while it is busy");
     if (geteuid() == 0) {
         status = in_child(borrowed);
