@@ -203,7 +203,7 @@ void mutex_unlock(struct mutex *m) NO_THREAD_SAFETY_ANALYSIS
 {
     DEBUG_ASSERT(m->owner == current);
     mutex_rank_pop();
-    (void)atomic_exchange_explicit(&m->owner, NULL, memory_order_seq_cst); /* not a store, which the look could come before */
+    atomic_store_explicit(&m->owner, NULL, memory_order_seq_cst); /* GCC's: an exchange, or a fence behind it; the look comes later */
     if (!list_empty(&m->waitq.waiters))
         waitq_wake_one(&m->waitq);
 }

@@ -91,7 +91,7 @@ static void signal_and_thread_exit(void)
 {
     int lost = 0, status;
 
-    for (int i = 0; i < 100 && !lost; i++) {
+    for (int i = 0; i < 40 && !lost; i++) {
         int ready[2];
         char c;
         pid_t pid;
@@ -137,7 +137,7 @@ static void exec_and_clone(void)
 {
     int failed = 0, status = 0;
 
-    for (int i = 0; i < 40 && !failed; i++) {
+    for (int i = 0; i < 20 && !failed; i++) {
         pid_t pid = fork();
 
         if (pid == 0) {
@@ -193,7 +193,7 @@ static void fifo(void)
     int lost = 0, status;
 
     mkfifo(path(name, "fifo"), 0600);
-    for (int i = 0; i < 200 && !lost; i++) {
+    for (int i = 0; i < 60 && !lost; i++) {
         char c = 0;
         pid_t pid = fork();
 
