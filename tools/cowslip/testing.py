@@ -17,7 +17,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from . import build, machines, museum
 from .common import BUILD, TOP, Progress, Stop, say
 
-GUEST_LIMIT = 300  # seconds for all guest tests in one boot
+GUEST_LIMIT = 600  # seconds for all guest tests in one boot
 BOOT_LIMIT = 2700  # seconds for all boot tests
 NOT_EMULATED = {"machine", "limits"}  # guest tests of what the user emulator, which is the oracle, has not: traps and limits as they are
 QUICK_BOOT = "test_first_light[options0]"
