@@ -450,16 +450,14 @@ void sched_policy_set(struct thread *t, enum sched_policy policy, u8 rt_priority
         c->rank = rt_priority;
         c->need_resched = true; /* somebody else may be more urgent now */
         kick(c);
-    } else if (atomic_load(&t->state) == THREAD_RUNNABLE && !list_empty(&t->run_link)) {
+    }
+    if (atomic_load(&t->state) == THREAD_RUNNABLE && !list_empty(&t->run_link)) { /* it may have become more urgent than others */
         list_remove(&t->run_link);
         c->runnable--;
-        queue_locked(c, t, false);
-        if (rt_priority > c->rank) {
-            c->need_resched = true;
-            kick(c);
-        }
+        enqueue_and_unlock(c, t);
+    } else {
+        spin_unlock(&c->lock);
     }
-    spin_unlock(&c->lock);
     preempt_enable();
 }
 

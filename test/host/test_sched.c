@@ -468,6 +468,21 @@ static void test_a_wake_where_nobody_is_more_urgent(void **state)
     assert_true(cpus[1].need_resched);
 }
 
+/* It waits behind somebody more urgent, becomes more urgent than who runs elsewhere, and goes there. */
+static void test_a_priority_from_outside(void **state)
+{
+    (void)state;
+    load(0, 1);
+    cpus[0].rank = 50;
+    cpus[1].rank = 40;
+    cpus[2].rank = 1;
+    watch(&waiting[0]);
+    sched_policy_set(&waiting[0], POLICY_FIFO, 20);
+    assert_int_equal(queue_of(&waiting[0]), 2);
+    assert_true(cpus[2].need_resched);
+    assert_int_equal(kicked, 1 << 2);
+}
+
 /* The last of a long queue, at the end of a slice. */
 static void test_a_long_queue_is_shared(void **state)
 {
@@ -519,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_others_get_a_part, start),
         cmocka_unit_test_setup(test_a_wake_where_fewer_wait, start),
         cmocka_unit_test_setup(test_a_wake_where_nobody_is_more_urgent, start),
+        cmocka_unit_test_setup(test_a_priority_from_outside, start),
         cmocka_unit_test_setup(test_a_long_queue_is_shared, start),
         cmocka_unit_test_setup(test_a_dead_thread_is_dropped_once, start),
         cmocka_unit_test_setup(test_who_has_left_is_somebody_elses, start),
