@@ -27,6 +27,7 @@ SUITES: Dict[str, suite.Suite] = {
 
 
 AGAIN = 40  # more than these are no chance
+AGAIN_TIMES = 3  # some race with themselves: a signal is sent before its handler is set, when the host is busy
 
 
 def chosen(results: suite.Results, patterns: List[str]) -> suite.Results:
@@ -55,8 +56,10 @@ def run(arch: str, name: str, on_linux: bool, record: bool, debug: bool, pattern
         print("\n".join(f"{value}  {key}" for key, value in got.items() if value != "pass"))
         return 0
     expected = chosen(suite.read_expected(name), patterns)
-    different = [key for key, value in got.items() if suite.differs(expected, key, value)]
-    if SUITES[name].again and 0 < len(different) <= AGAIN:
+    for _ in range(AGAIN_TIMES if SUITES[name].again else 0):
+        different = [key for key, value in got.items() if suite.differs(expected, key, value)]
+        if not 0 < len(different) <= AGAIN:
+            break
         say(f"once more: {' '.join(different)}")
         text = suite.run_on(f"{name}-again", SUITES[name].prepare(different)._replace(debug=debug), False)
         got.update({key: value for key, value in SUITES[name].results(text).items() if key in different})
