@@ -326,13 +326,26 @@ static vaddr_t write_vector(struct stack *s, vaddr_t at, vaddr_t string, u32 cou
     return string;
 }
 
-static size_t make_auxv(u64 *v, const struct exec_image *image, vaddr_t random, vaddr_t execfn, bool secure)
+/* Whose rights a program will run with. */
+static u32 euid_of(const struct exec_program *p)
+{
+    return p->ids.bits & S_ISUID ? p->ids.uid : current_process()->cred.euid;
+}
+
+static u32 egid_of(const struct exec_program *p)
+{
+    return p->ids.bits & S_ISGID ? p->ids.gid : current_process()->cred.egid;
+}
+
+static size_t make_auxv(u64 *v, const struct exec_program *p, const struct exec_image *image, vaddr_t random, vaddr_t execfn)
 {
     const struct cred *c = &current_process()->cred;
+    const u32 euid = euid_of(p), egid = egid_of(p);
+    const bool secure = euid != c->uid || egid != c->gid; /* who started it must not lead it astray */
     const u64 list[] = {
         AT_HWCAP, ARCH_HWCAP, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100, AT_PHDR, image->phdr, AT_PHENT, image->phent,
         AT_PHNUM, image->phnum, AT_BASE, image->base, AT_FLAGS, 0, AT_ENTRY, image->program_entry, AT_UID, c->uid,
-        AT_EUID, c->euid, AT_GID, c->gid, AT_EGID, c->egid, AT_SECURE, secure, AT_RANDOM, random, AT_EXECFN, execfn,
+        AT_EUID, euid, AT_GID, c->gid, AT_EGID, egid, AT_SECURE, secure, AT_RANDOM, random, AT_EXECFN, execfn,
         AT_MINSIGSTKSZ, ARCH_MINSIGSTKSZ, AT_SYSINFO_EHDR, vdso_there_is() ? VDSO_ADDRESS : 0, AT_NULL, 0,
     };
 
@@ -356,7 +369,7 @@ static int stack_build(struct vmspace *vm, const struct exec_program *p, const s
     push(&s, chance->bytes, sizeof chance->bytes);
     random = s.sp;
     strings = push_strings(&s, a);
-    auxv_size = make_auxv(auxv, image, random, execfn, p->secure);
+    auxv_size = make_auxv(auxv, p, image, random, execfn);
     s.sp -= chance->stack >> STACK_BITS & 0xff0; /* within the page */
     at = ROUND_DOWN(s.sp - auxv_size - (argc + a->envc + 3) * 8, 16ul);
     if (at < top - vm->stack_size / 4 * 3)
@@ -503,16 +516,10 @@ static void file_ids_read(struct exec_program *program, const struct process *p,
     mutex_unlock(&v->lock);
 }
 
-static bool ids_will_change(const struct process *p, const struct exec_program *program)
-{
-    return ((program->ids.bits & S_ISUID) && program->ids.uid != p->cred.euid) ||
-           ((program->ids.bits & S_ISGID) && program->ids.gid != p->cred.egid);
-}
-
 /* A program with a set-id bit runs with its owner's rights. */
 static bool take_file_ids(struct process *p, const struct exec_program *program)
 {
-    bool changes = ids_will_change(p, program);
+    bool changes = euid_of(program) != p->cred.euid || egid_of(program) != p->cred.egid;
     struct cred *c = &p->cred;
 
     spin_lock(&p->cred_lock);
@@ -634,7 +641,6 @@ static int exec_file(struct file *f, struct exec_args *a, struct trapframe *fram
     if (!err) {
         program.file = f;
         file_ids_read(&program, current_process(), f->vnode);
-        program.secure = ids_will_change(current_process(), &program);
         err = exec_program(&program, frame);
     }
     if (err && f)

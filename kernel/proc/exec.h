@@ -26,7 +26,6 @@ struct exec_program {
     struct {
         u32 bits, uid, gid; /* set-id bits that count, owner: of one moment, as both may be changed while it is started */
     } ids;
-    bool secure;           /* it runs with other rights than who starts it */
 };
 
 /* How it begins. */

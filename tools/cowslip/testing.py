@@ -19,7 +19,7 @@ from .common import BUILD, TOP, Progress, Stop, say
 
 GUEST_LIMIT = 600  # seconds for all guest tests in one boot
 BOOT_LIMIT = 2700  # seconds for all boot tests
-NOT_EMULATED = {"machine", "limits"}  # guest tests of what the user emulator, which is the oracle, has not: traps and limits as they are
+NOT_EMULATED = {"machine", "limits", "rights"}  # guest tests of what the user emulator, which is the oracle, has not: traps, limits, set-id programs
 QUICK_BOOT = "test_first_light[options0]"
 
 
