@@ -242,49 +242,6 @@ static void groups_end_whole(int rounds)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-static void __attribute__((noreturn)) fork_beside_signals(int n)
-{
-    sigset_t blocked;
-
-    setpgid(0, 0);
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &blocked, NULL);
-    signal(SIGUSR2, SIG_IGN);
-    if (fork() == 0)
-        for (;;) {
-            kill(0, SIGUSR1);
-            kill(0, SIGUSR2);
-        }
-    usleep(10000);
-    for (int i = 0; i < n; i++) {
-        pid_t p = fork();
-        if (p == 0)
-            _exit(0);
-        waitpid(p, NULL, 0);
-    }
-    _exit(0);
-}
-
-/* What nobody hears of (ignored, blocked and pending already) does not keep a fork from its end, however often it is sent. */
-static void signals_do_not_keep(void)
-{
-    pid_t group = fork();
-    int ended = 0;
-
-    if (group == 0)
-        fork_beside_signals(50);
-    setpgid(group, group);
-    for (int i = 0; i < 3000 && !ended; i++) {
-        usleep(10000);
-        ended = waitpid(group, NULL, WNOHANG) == group;
-    }
-    kill(-group, SIGKILL);
-    if (!ended)
-        waitpid(group, NULL, 0);
-    ok(ended, "forks end while signals are sent that nobody hears of");
-}
-
 int main(void)
 {
     sequence(300);
@@ -297,6 +254,5 @@ int main(void)
     orphans_without_a_signal();
     siblings_do_not_choose();
     groups_end_whole(40);
-    signals_do_not_keep();
     return done();
 }
