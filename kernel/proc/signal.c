@@ -480,7 +480,7 @@ int signal_send_member_locked(struct process *p, int signo, const struct siginfo
     struct sent sent;
     int err = send_and_tell_locked(p, NULL, signo, info, &sent);
 
-    if (!err && sent.first) /* else there is nothing to be heeded before a fork: it would begin anew for ever */
+    if (!err && sent.first) /* else a fork that began anew would find nothing to heed first */
         atomic_fetch_add(&p->signals_to_many, 1); /* who sees that sees it pending, too */
     return err == -ESRCH ? 0 : err;
 }
