@@ -189,7 +189,7 @@ static void adopt_locked(struct process *p, const struct clone_args *a)
 /*
  * From now on others see it. A signal for several processes (a group) is also for whom one of them is making. So a fork
  * begins when all that has come is heeded, and if another has come meanwhile (signals_before: how many there were), it
- * begins anew.
+ * begins anew; as it does if the process is to end, which hears of no more signals.
  */
 static int join(struct process *p, struct thread *t, const struct clone_args *a, u32 signals_before)
 {
@@ -197,7 +197,7 @@ static int join(struct process *p, struct thread *t, const struct clone_args *a,
     int err;
 
     spin_lock(&process_lock);
-    if (new_process && atomic_load(&current_process()->signals_to_many) != signals_before)
+    if (new_process && (signal_fatal_pending() || atomic_load(&current_process()->signals_to_many) != signals_before))
         err = -ERESTARTNOINTR;
     else
         err = process_add_thread_locked(p, t, new_process);
@@ -215,6 +215,12 @@ static void vfork_wait(struct process *child)
     (void)err; /* killed: the way out deals with it */
 }
 
+/* Also of what another thread has been told, and has not taken. */
+static bool has_to_heed(const struct process *p)
+{
+    return signal_pending() || (READ_ONCE(p->pending.mask) & ~current->sigmask);
+}
+
 s64 process_clone(const struct clone_args *a, const struct trapframe *frame)
 {
     bool new_process = !(a->flags & CLONE_THREAD);
@@ -223,7 +229,7 @@ s64 process_clone(const struct clone_args *a, const struct trapframe *frame)
     struct thread *t;
     int err = check_flags(a);
 
-    if (!err && new_process && signal_pending())
+    if (!err && new_process && has_to_heed(p))
         err = -ERESTARTNOINTR;
     if (err)
         return err;

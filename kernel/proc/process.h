@@ -72,7 +72,7 @@ struct process {
     /* signals: proc/signal.c */
     struct signal_actions *actions; /* may be shared (CLONE_SIGHAND) */
     struct signal_queue pending;    /* for the process as a whole */
-    _Atomic u32 signals_to_many;    /* how many came that were for others, too; process_lock for writers */
+    _Atomic u32 signals_to_many;    /* how many became pending that were for others, too; process_lock for writers */
     struct spinlock siglock;        /* RANK_SIGNAL: pending, threads' pending, stop state */
     u32 exit_signal;                /* sent to the parent at exit; SIGCHLD mostly */
     bool stopped, stop_reported, continued_pending; /* job control; siglock */
@@ -115,7 +115,7 @@ void process_get(struct process *p);
 void process_put(struct process *p);
 struct process *process_find(u32 pid);        /* with a reference, or NULL; zombies too */
 struct thread *thread_find(u32 tid);          /* with a reference, or NULL */
-/* For /proc: the process with the smallest pid >= pid, with a reference; NULL at the end. */
+/* For /proc and for all timers: the process with the smallest pid >= pid, with a reference; NULL at the end. */
 struct process *process_next(u32 pid);
 struct vmspace *process_vm_get(struct process *p);     /* with a reference; NULL after exit and for kernel threads */
 u32 process_count(void), thread_count_all(void);

@@ -345,17 +345,24 @@ static bool unwanted_locked(struct process *p, struct thread *t, int signo)
     return !(blocked & SIG_BIT(signo)) && signal_is_ignored(p, signo);
 }
 
+struct sent {
+    bool resumed; /* the process was stopped, and goes on */
+    bool first;   /* none of this number was pending */
+};
+
 /* process_lock held: the list of threads stays. t NULL: to the process. */
-static int send_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info, bool *resumed)
+static int send_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info, struct sent *sent)
 {
+    struct signal_queue *q = t ? &t->pending : &p->pending;
     int err = -ESRCH; /* nobody is to hear of it */
 
+    *sent = (struct sent){0};
     spin_lock(&p->siglock);
-    *resumed = false;
     if (p->state == PROCESS_ALIVE && !p->group_exiting && !(t && list_empty(&t->process_link))) { /* t has ended */
-        *resumed = job_control_locked(p, signo);
+        sent->resumed = job_control_locked(p, signo);
         if (!unwanted_locked(p, t, signo)) {
-            err = queue_add(p, t ? &t->pending : &p->pending, signo, info);
+            sent->first = !(q->mask & SIG_BIT(signo));
+            err = queue_add(p, q, signo, info);
             if (t)
                 prod_locked(t);
             else
@@ -372,12 +379,12 @@ static int send_locked(struct process *p, struct thread *t, int signo, const str
 static void tell_parent_locked(struct process *p, int code, int status)
 {
     struct siginfo info = {.signo = SIGCHLD, .code = code, .pid = (s32)p->pid, .uid = p->cred.uid, .status = status};
-    bool resumed; /* not by SIGCHLD */
+    struct sent sent; /* nobody is resumed by SIGCHLD */
 
     if (!p->parent)
         return;
     if (!(signal_action_get(p->parent, SIGCHLD).flags & SA_NOCLDSTOP))
-        (void)send_locked(p->parent, NULL, SIGCHLD, &info, &resumed);
+        (void)send_locked(p->parent, NULL, SIGCHLD, &info, &sent);
     waitq_wake_all(&p->parent->child_wait);
 }
 
@@ -389,24 +396,24 @@ void signal_tell_parent(struct process *p, int code, int status)
 }
 
 /* -ESRCH: ignored, or nobody is there; -EAGAIN: no room. */
-static int send_and_tell_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info)
+static int send_and_tell_locked(struct process *p, struct thread *t, int signo, const struct siginfo *info, struct sent *sent)
 {
-    bool resumed;
-    int err = send_locked(p, t, signo, info, &resumed);
+    int err = send_locked(p, t, signo, info, sent);
 
-    if (resumed)
+    if (sent->resumed)
         tell_parent_locked(p, CLD_CONTINUED, SIGCONT);
     return err;
 }
 
 static int send(struct process *p, struct thread *t, int signo, const struct siginfo *info)
 {
+    struct sent sent;
     int err;
 
     if (!p)
         return -ESRCH; /* a thread of the kernel's own */
     spin_lock(&process_lock);
-    err = send_and_tell_locked(p, t, signo, info);
+    err = send_and_tell_locked(p, t, signo, info, &sent);
     spin_unlock(&process_lock);
     return err;
 }
@@ -462,17 +469,20 @@ struct pgrp_send {
 
 int signal_send_process_locked(struct process *p, int signo, const struct siginfo *info)
 {
-    int err = send_and_tell_locked(p, NULL, signo, info);
+    struct sent sent;
+    int err = send_and_tell_locked(p, NULL, signo, info, &sent);
 
     return err == -ESRCH ? 0 : err;
 }
 
 int signal_send_member_locked(struct process *p, int signo, const struct siginfo *info)
 {
-    int err = signal_send_process_locked(p, signo, info);
+    struct sent sent;
+    int err = send_and_tell_locked(p, NULL, signo, info, &sent);
 
-    atomic_fetch_add(&p->signals_to_many, 1); /* who sees that sees it pending, too */
-    return err;
+    if (!err && sent.first) /* else a fork that began anew would find nothing to heed first */
+        atomic_fetch_add(&p->signals_to_many, 1); /* who sees that sees it pending, too */
+    return err == -ESRCH ? 0 : err;
 }
 
 static void send_member(struct process *p, void *arg)

@@ -176,7 +176,6 @@ SYSCALL(getgroups)
 SYSCALL(setgroups)
 {
     u32 groups[NGROUPS];
-
     bool may;
 
     if (!cred_is_root())

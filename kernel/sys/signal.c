@@ -35,7 +35,7 @@ static s64 kill_one(struct process *p, int signo)
 }
 
 struct many {
-    s32 target; /* -1: all but init and oneself, else a group */
+    u32 group; /* 0: all but init and oneself */
     struct siginfo info;
     s64 result;
 };
@@ -46,7 +46,7 @@ static void kill_if_meant(struct process *p, void *arg)
     struct many *m = arg;
     s64 one;
 
-    if (m->target == -1 ? p == init_process || p == current_process() : p->pgid != (u32)-m->target)
+    if (m->group ? p->pgid != m->group : p == init_process || p == current_process())
         return;
     if (!cred_may_kill(p, m->info.signo))
         one = -EPERM;
@@ -57,9 +57,9 @@ static void kill_if_meant(struct process *p, void *arg)
 }
 
 /* All of them at one moment: nobody gets away by being forked meanwhile. */
-static s64 kill_many(s32 target, int signo)
+static s64 kill_many(u32 group, int signo)
 {
-    struct many m = {target, user_info(signo, SI_USER), -ESRCH};
+    struct many m = {group, user_info(signo, SI_USER), -ESRCH};
 
     spin_lock(&process_lock);
     process_for_each_locked(kill_if_meant, &m);
@@ -75,8 +75,10 @@ SYSCALL(kill)
 
     if (a[1] > SIG_COUNT)
         return -EINVAL;
-    if (pid <= 0)
-        return kill_many(pid == 0 ? -(s32)current_process()->pgid : pid, (int)a[1]);
+    if (pid == 0) /* its group, be that init's: group 1, which no negative number means */
+        return kill_many(current_process()->pgid, (int)a[1]);
+    if (pid < 0)
+        return kill_many(pid == -1 ? 0 : -(u32)pid, (int)a[1]);
     p = process_find((u32)pid);
     if (!p)
         return -ESRCH;

@@ -279,6 +279,29 @@ static void test_a_handler_for_once(void **state)
     assert_int_equal(signal_action_get(&my_process, SIGUSR1).handler, 0x2000);
 }
 
+static u32 told_as_member(int signo)
+{
+    u32 before = atomic_load(&my_process.signals_to_many);
+
+    spin_lock(&process_lock);
+    assert_int_equal(signal_send_member_locked(&my_process, signo, NULL), 0);
+    spin_unlock(&process_lock);
+    return atomic_load(&my_process.signals_to_many) - before;
+}
+
+/* A fork begins anew for what is to be heeded first, not for what is ignored, nor for ever while a blocked one is sent again. */
+static void test_what_a_fork_heeds(void **state)
+{
+    (void)state;
+    assert_int_equal(told_as_member(SIGCHLD), 0);
+    handle_with(SIGUSR1, 0x1000, 0);
+    assert_int_equal(told_as_member(SIGUSR1), 1);
+    deliver(); /* its handler blocks it */
+    two.sigmask = SIG_BIT(SIGUSR1);
+    assert_int_equal(told_as_member(SIGUSR1), 1);
+    assert_int_equal(told_as_member(SIGUSR1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_continued_before_it_has_stopped, start, finish),
         cmocka_unit_test_setup_teardown(test_an_action_that_changes, start, finish),
         cmocka_unit_test_setup_teardown(test_a_handler_for_once, start, finish),
+        cmocka_unit_test_setup_teardown(test_what_a_fork_heeds, start, finish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
