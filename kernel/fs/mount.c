@@ -1,4 +1,4 @@
-/* Mounted file systems, and the first ones. Lock: mount_lock (RANK_FS_SPIN) for the list. */
+/* Mounted file systems, and the first ones. Lock: mount_lock (RANK_MOUNT) for the list. */
 #include "fs/file.h"
 #include "lib/print.h"
 #include "lib/string.h"
